@@ -1,0 +1,1 @@
+"""slimhub.export: a checkpoint in, a checked module out."""

@@ -1,0 +1,63 @@
+"""Exports modules: a checkpoint in, checked modules out.
+
+Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source,
+4 the version exists, 5 the output can't be written. If several modules fail, the first counts.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from slimhub.models import catalog
+from slimhub.signatures import command_line, contract
+
+_VERSION = flags.DEFINE_enum(
+    "version", None, [str(version) for version in contract.VERSIONS], "Version to export."
+)
+_MODEL = flags.DEFINE_multi_enum("model", catalog.names(), catalog.names(), "May repeat.")
+_TASK = flags.DEFINE_multi_enum("task", contract.TASKS, contract.TASKS, "May repeat.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, the "
+    "http(s) or file URL of an archive, or `synthetic`. Left out: the published archive.",
+)
+_OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of all modules.")
+_HANDLE_PREFIX = flags.DEFINE_string("handle_prefix", "google/imagenet", "Of the handles.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
+_ALLOW_UNUSED = flags.DEFINE_bool(
+    "allow_unused", False, "Ignore variables of the checkpoint that nothing wants."
+)
+flags.mark_flag_as_required("version")
+
+
+def main(arguments: list[str]) -> int:
+    # These import TensorFlow, which flags that make no sense need not wait for.
+    from slimhub.export import exporter, report
+    from slimhub.export.errors import UsageError
+
+    try:
+        if arguments:
+            raise UsageError(f"Arguments that no flag takes: {' '.join(arguments)}")
+        request = exporter.ExportRequest(
+            version=int(_VERSION.value),
+            models=tuple(dict.fromkeys(_MODEL.value)),
+            tasks=tuple(dict.fromkeys(_TASK.value)),
+            checkpoint=_CHECKPOINT.value,
+            output=Path(_OUTPUT.value),
+            handle_prefix=_HANDLE_PREFIX.value,
+            overwrite=_OVERWRITE.value,
+            allow_unused=_ALLOW_UNUSED.value,
+        )
+    except UsageError as error:
+        command_line.complain(str(error))
+        return error.exit_code
+    return report.exit_code(report.show(request, exporter.export(request)))
+
+
+def run() -> None:
+    command_line.run(main)
+
+
+if __name__ == "__main__":
+    run()

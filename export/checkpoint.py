@@ -1,0 +1,117 @@
+"""Finds the checkpoint that `--checkpoint` names, and says how sure its origin is."""
+
+import dataclasses
+import glob
+import os
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from slimhub.export import archive, download, synthetic
+from slimhub.export.errors import SourceError
+from slimhub.models.catalog import Archive, Model
+from slimhub.signatures.provenance import SourceFile
+
+SYNTHETIC = "synthetic"
+_ARCHIVES = (".tar.gz", ".tgz")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint on disk.
+
+    Attributes:
+      path: what TensorFlow's readers take: the file of a V1 checkpoint, or the prefix of a V2 one.
+      status: `verified`, `unverified` or `synthetic`.
+      files: those that it was read from, an archive before its member.
+    """
+
+    path: Path
+    status: str
+    files: tuple[SourceFile, ...]
+
+
+def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
+    """Brings a checkpoint of `model` onto the disk.
+
+    Args:
+      source: a V1 file, a V2 prefix, an archive, a directory with one of these, a URL of an
+        archive, or `synthetic`; None for the published archive, from the cache or downloaded.
+      model: which network.
+      workdir: an empty directory to unpack into.
+
+    Raises:
+      CheckpointError: there is no such checkpoint, or it can't be brought here.
+    """
+    if source == SYNTHETIC:
+        path = synthetic.write_archive(model, into=workdir)
+        return _unpack(path, model=model, workdir=workdir, status="synthetic")
+    if source is None:
+        return _unpack(_download(model.archive), model=model, workdir=workdir)
+    url = urllib.parse.urlsplit(source)
+    if url.scheme in ("http", "https"):
+        elsewhere = dataclasses.replace(model.archive, urls=(source,))
+        return _unpack(_download(elsewhere), model=model, workdir=workdir)
+    path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
+    try:
+        if path.is_dir():
+            path = _in_directory(path, model)
+        if path.name.endswith(_ARCHIVES) and path.is_file():
+            return _unpack(path, model=model, workdir=workdir)
+        return _bare(path)
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _download(published: Archive) -> Path:
+    return download.fetch(published, cache=download.default_cache())
+
+
+def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = None) -> Checkpoint:
+    published = model.archive
+    source = _source_file(path)
+    if status is None:
+        status = "verified" if source.sha256 == published.sha256 else "unverified"
+    member = archive.extract(
+        path, member=published.member, max_bytes=published.max_member_bytes, into=workdir
+    )
+    return Checkpoint(path=member, status=status, files=(source, _source_file(member)))
+
+
+def _bare(path: Path) -> Checkpoint:
+    """A checkpoint outside an archive: nobody published sums of these."""
+    index = path.with_name(path.name + ".index")
+    shards = sorted(path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*"))
+    if path.is_file():
+        files = [path]
+    elif index.is_file() and shards:
+        files = [index, *shards]
+    elif index.is_file() or shards:
+        found = index.name if index.is_file() else ", ".join(shard.name for shard in shards)
+        raise SourceError(
+            f"{path} is half a V2 checkpoint: of its .index and .data-*-of-* files only {found} is there."
+        )
+    else:
+        raise SourceError(
+            f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
+        )
+    return Checkpoint(path=path, status="unverified", files=tuple(map(_source_file, files)))
+
+
+def _in_directory(directory: Path, model: Model) -> Path:
+    archives = (model.archive.name, f"{model.name}.tar.gz")
+    prefixes = (model.archive.member, model.name)
+    for name in (*archives, model.archive.member):
+        if (directory / name).is_file():
+            return directory / name
+    for prefix in prefixes:
+        if (directory / f"{prefix}.index").is_file():
+            return directory / prefix
+    tried = [*archives, model.archive.member, *(f"{prefix}.index" for prefix in prefixes)]
+    raise SourceError(
+        f"There is no checkpoint of {model.name} in {directory}. Tried: {', '.join(tried)}."
+    )
+
+
+def _source_file(path: Path) -> SourceFile:
+    return SourceFile(name=path.name, num_bytes=os.path.getsize(path), sha256=download.sha256(path))

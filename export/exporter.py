@@ -1,0 +1,189 @@
+"""The story of an export: resolve, restore, write, check, publish.
+
+Nothing is published that has not been reloaded from disk and checked. Modules are exported
+one after the other; one that fails does not stop the others.
+"""
+
+import dataclasses
+import importlib.metadata
+import re
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from slimhub.export import checkpoint, parity, publish, restore, tf1_hub
+from slimhub.export.errors import CheckError, CheckpointError, ExportError, OutputError, UsageError
+from slimhub.models import catalog
+from slimhub.signatures import conformance, contract
+from slimhub.signatures.provenance import Provenance
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What to export.
+
+    Attributes:
+      version: whose contract the modules keep.
+      models, tasks: names; every combination is exported.
+      checkpoint: see `checkpoint.resolve`.
+      output: root directory of all modules.
+      handle_prefix: between `output` and the model.
+      overwrite: whether a version that exists is replaced.
+      allow_unused: whether variables of the checkpoint that nothing wants are ignored.
+
+    Raises:
+      UsageError: the prefix is none.
+    """
+
+    version: int
+    models: tuple[str, ...] = catalog.names()
+    tasks: tuple[str, ...] = contract.TASKS
+    checkpoint: str | None = None
+    output: Path = Path("build/modules")
+    handle_prefix: str = "google/imagenet"
+    overwrite: bool = False
+    allow_unused: bool = False
+
+    def __post_init__(self):
+        parts = self.handle_prefix.split("/")
+        if not all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in parts):
+            raise UsageError(
+                f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
+                "'.', '_' and '-', separated by single slashes"
+            )
+
+    def handle(self, model: str, task: str) -> str:
+        return f"{self.handle_prefix}/{model}/{task}/{self.version}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Of one module: the error, or figures of what was published.
+
+    Attributes:
+      handle: of the module.
+      error: why it was not published.
+      directory: where it was published.
+      weights: where they are from, in words.
+      signatures: their names.
+      num_bytes: of all its files.
+      num_classes: of its logits, if it has any.
+      parity: largest difference to the Slim graph, relative to the largest magnitude.
+      seconds: that the export took, without bringing the checkpoint.
+    """
+
+    handle: str
+    error: ExportError | None = None
+    directory: Path | None = None
+    weights: str = ""
+    signatures: tuple[str, ...] = ()
+    num_bytes: int = 0
+    num_classes: int | None = None
+    parity: float = 0.0
+    seconds: float = 0.0
+
+
+def export(request: ExportRequest) -> Iterator[Outcome]:
+    """Exports every module of a request, and yields how each one went."""
+    for name in request.models:
+        model = catalog.get(name)
+        with tempfile.TemporaryDirectory(prefix="slimhub-") as workdir:
+            targets = {task: request.output / request.handle(name, task) for task in request.tasks}
+            source = None
+            for task, target in targets.items():
+                handle = request.handle(name, task)
+                try:
+                    publish.refuse_existing(target, overwrite=request.overwrite)
+                    # Not before a module wants it, and once a model: it may be a download.
+                    source = source or _resolve(request, model, Path(workdir))
+                    if isinstance(source, CheckpointError):
+                        raise source
+                    yield _export_module(request, model, task, target, source)
+                except ExportError as error:
+                    yield Outcome(handle=handle, error=error)
+
+
+def _resolve(request: ExportRequest, model: catalog.Model, workdir: Path):
+    """The checkpoint, or the error that every task of the model then shares."""
+    try:
+        return checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
+    except CheckpointError as error:
+        return error
+
+
+def _export_module(request, model, task, target, source: checkpoint.Checkpoint) -> Outcome:
+    started = time.monotonic()
+    reader = restore.Reader(source.path)
+    classes = restore.num_classes(reader, model=model) if task == "classification" else None
+    graphs = {
+        tags: tf1_hub.build(
+            model, version=request.version, num_classes=classes, training="train" in tags
+        )
+        for tags in contract.TAG_SETS
+    }
+    network = graphs[()].network
+    shapes = {variable.op.name: tuple(variable.shape) for variable in network.variables}
+    weights = restore.restore(reader, model=model, shapes=shapes, allow_unused=request.allow_unused)
+    provenance = Provenance(
+        handle=request.handle(model.name, task),
+        model=model.name,
+        task=task,
+        version=request.version,
+        status=source.status,
+        checkpoint=source.files,
+        parity_tolerance=parity.TOLERANCE,
+        libraries=_libraries(),
+        interface=tf1_hub.interface(model, network),
+    )
+    promise = provenance.promise()
+    with publish.staging(target, overwrite=request.overwrite) as staging:
+        try:
+            tf1_hub.write(staging, promise=promise, graphs=graphs, weights=weights)
+        except tf.errors.OpError as error:
+            raise OutputError(f"{target} can't be written: {error.message}") from error
+        (staging / contract.PROVENANCE).parent.mkdir()
+        (staging / contract.PROVENANCE).write_text(provenance.to_json())
+        figure = _check(staging, provenance, promise, graphs, source)
+        num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    return Outcome(
+        handle=provenance.handle,
+        directory=target,
+        weights=provenance.weights,
+        signatures=tuple(signature.name for signature in promise.signatures),
+        num_bytes=num_bytes,
+        num_classes=classes,
+        parity=figure,
+        seconds=time.monotonic() - started,
+    )
+
+
+def _check(directory: Path, provenance: Provenance, promise, graphs, source) -> float:
+    """Raises `CheckError` unless the module on disk keeps its promise; returns its parity."""
+    report = conformance.check(directory, promise=promise)
+    problems = [
+        f"  {result.id}: {problem}" for result in report.failed for problem in result.problems
+    ]
+    if not report.ok:
+        raise CheckError(
+            "\n".join([f"{provenance.handle} fails its checks, and was not published:", *problems])
+        )
+    differences = parity.compare(directory, promise=promise, graphs=graphs, checkpoint=source.path)
+    too_large = {key: value for key, value in differences.items() if value > parity.TOLERANCE}
+    if too_large:
+        lines = [f"  {key}: {value:.2g}" for key, value in sorted(too_large.items())]
+        raise CheckError(
+            f"{provenance.handle} differs from the Slim graph by more than {parity.TOLERANCE:g} "
+            "of the largest magnitude, and was not published:\n" + "\n".join(lines)
+        )
+    return max(differences.values())
+
+
+def _libraries() -> dict[str, str]:
+    return {
+        "slimhub": importlib.metadata.version("slimhub"),
+        "tensorflow": tf.__version__,
+        "tf-slim": importlib.metadata.version("tf-slim"),
+    }

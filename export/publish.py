@@ -1,0 +1,121 @@
+"""From a staging directory to a version directory: all of it, or nothing."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from slimhub.export.errors import OutputError, VersionExistsError
+
+# Of Linux's renameat2(2).
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
+
+def refuse_existing(target: Path, *, overwrite: bool) -> None:
+    """Raises `VersionExistsError` if `target` is there and not to be overwritten.
+
+    Raises `OutputError` if it is there and no directory, which nothing overwrites.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise OutputError(f"{target} is no directory, and was left as it is.")
+    if target.exists() and not overwrite:
+        raise VersionExistsError(
+            f"{target} exists and was left as it is: --overwrite replaces it, --output writes elsewhere."
+        )
+
+
+@contextlib.contextmanager
+def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A new directory beside `target` that takes its place when the block ends well.
+
+    Args:
+      target: the version directory. Its parents are created, and removed again on failure.
+      overwrite: whether a `target` that exists is replaced; until then it stays.
+
+    Yields:
+      An empty directory on the same file system.
+
+    Raises:
+      VersionExistsError: `target` exists, or came to be meanwhile, and `overwrite` is false.
+      OutputError: it can't be written.
+    """
+    refuse_existing(target, overwrite=overwrite)
+    created: list[Path] = []
+    directory = None
+    try:
+        created = _make_parents(target)
+        directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
+        yield directory
+        _open_to_readers(directory)
+        _publish(directory, target, overwrite=overwrite)
+        created = []
+    except OSError as error:
+        raise OutputError(f"{target} can't be written: {error}") from error
+    finally:
+        if directory is not None:
+            # After an exchange, this is the version that was replaced.
+            shutil.rmtree(directory, ignore_errors=True)
+        for parent in created:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
+def _make_parents(target: Path) -> list[Path]:
+    """Creates the missing parents; returns them, the innermost first."""
+    missing = []
+    for parent in target.parents:
+        if parent.exists():
+            break
+        missing.append(parent)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _open_to_readers(directory: Path) -> None:
+    # mkdtemp lets only its owner in; a published module has the modes of any new directory.
+    umask = os.umask(0)
+    os.umask(umask)
+    directory.chmod(0o777 & ~umask)
+
+
+def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:
+    try:
+        # In one step; refuses to replace a directory that isn't empty.
+        directory.rename(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        refuse_existing(target, overwrite=overwrite)
+        if not _exchange(directory, target):
+            _replace(directory, target)
+
+
+def _replace(directory: Path, target: Path) -> None:
+    """Without an exchange: the version is missing for a moment, and put back if that fails."""
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
+    target.rename(old)
+    try:
+        directory.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swaps two directories in one step; false where the system or the file system can't."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    paths = os.fsencode(one), os.fsencode(other)
+    if renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+        return False
+    raise OSError(number, os.strerror(number), str(other))

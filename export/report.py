@@ -1,0 +1,69 @@
+"""Shows an export while it runs, and how it went."""
+
+from collections.abc import Iterable
+
+from rich import filesize, progress
+from rich.console import Console
+from rich.table import Table
+
+from slimhub.export.errors import ExportError
+from slimhub.export.exporter import ExportRequest, Outcome
+from slimhub.signatures import command_line
+
+
+def show(request: ExportRequest, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors."""
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    done = []
+    with bar:
+        total = len(request.models) * len(request.tasks)
+        task = bar.add_task("exporting", total=total)
+        for outcome in outcomes:
+            done.append(outcome)
+            bar.update(task, advance=1, description=outcome.handle)
+    published = [outcome for outcome in done if outcome.error is None]
+    if published:
+        command_line.console().print(_table(published))
+    for error, handles in _failures(done).items():
+        command_line.complain(f"{', '.join(handles)} not exported:\n{error}")
+    return done
+
+
+def exit_code(outcomes: list[Outcome]) -> int:
+    """0 if all were published, else the code of the first that was not."""
+    return next((outcome.error.exit_code for outcome in outcomes if outcome.error), 0)
+
+
+def _table(outcomes: list[Outcome]) -> Table:
+    # Which weights these are must not be overlooked: it stands above and not in a column.
+    weights = "\n".join(dict.fromkeys(outcome.weights for outcome in outcomes))
+    table = Table(title=f"Weights: {weights}", title_justify="left")
+    table.add_column("handle", no_wrap=True)
+    for heading in ("classes", "signatures", "size", "parity", "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        table.add_row(
+            outcome.handle,
+            str(outcome.num_classes or ""),
+            str(len(outcome.signatures)),
+            filesize.decimal(outcome.num_bytes),
+            f"{outcome.parity:.1e}",
+            f"{outcome.seconds:.1f}",
+        )
+    return table
+
+
+def _failures(outcomes: list[Outcome]) -> dict[ExportError, list[str]]:
+    """Handles by error: the tasks of a model share that of their checkpoint."""
+    failures: dict[ExportError, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.error is not None:
+            failures.setdefault(outcome.error, []).append(outcome.handle)
+    return failures

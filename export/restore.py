@@ -1,0 +1,132 @@
+"""Reads a checkpoint's variables, and reports every way in which they are not the network's."""
+
+import fnmatch
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from slimhub.export.errors import RestoreError, SourceError
+from slimhub.models.catalog import Model
+
+Shape = tuple[int, ...]
+
+
+class Reader:
+    """A checkpoint of either format, opened.
+
+    Attributes:
+      path: the file of a V1 checkpoint, or the prefix of a V2 one.
+      shapes: by variable name.
+
+    Raises:
+      SourceError: TensorFlow can't read it; also from `get`.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._reader = self._guarded(tf.train.load_checkpoint, str(path))
+        self.shapes: dict[str, Shape] = {
+            name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
+        }
+        self._dtypes = self._reader.get_variable_to_dtype_map()
+
+    def dtype(self, name: str) -> str:
+        return self._dtypes[name].name
+
+    def get(self, name: str) -> np.ndarray:
+        return self._guarded(self._reader.get_tensor, name)
+
+    def _guarded(self, function, argument: str):
+        try:
+            return function(argument)
+        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+            raise SourceError(
+                f"{self.path.name} can't be read as a TensorFlow checkpoint "
+                f"(a V1 file, or the prefix of a V2 one): {error}"
+            ) from error
+
+
+def num_classes(reader: Reader, *, model: Model) -> int:
+    """Number of classes of the head in the checkpoint; the published one's if there is no head."""
+    shape = reader.shapes.get(f"{model.scope}/{model.head}/weights", ())
+    return shape[-1] if len(shape) == 4 else model.num_classes
+
+
+def restore(
+    reader: Reader, *, model: Model, shapes: Mapping[str, Shape], allow_unused: bool = False
+) -> dict[str, np.ndarray]:
+    """Reads the variables of a network.
+
+    Args:
+      reader: the checkpoint.
+      model: the network; its head may be in the checkpoint without being wanted.
+      shapes: of the variables wanted, by name.
+      allow_unused: whether variables that nothing wants are ignored.
+
+    Returns:
+      Finite float32 arrays of those shapes, by name.
+
+    Raises:
+      RestoreError: variables are missing, misshapen, not float32, not finite, or unused; all are named.
+    """
+    weights: dict[str, np.ndarray] = {}
+    problems = list(_read(reader, shapes, weights))
+    expected = [*model.expected_extras, f"{model.scope}/{model.head}/*"]
+    unused = [
+        name
+        for name in sorted(set(reader.shapes) - set(shapes))
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in expected)
+    ]
+    if not allow_unused:
+        problems += [("+ unused", name, str(reader.shapes[name])) for name in unused]
+    if problems:
+        found = len(set(shapes) & set(reader.shapes))
+        width = max(len(name) for _, name, _ in problems)
+        lines = [
+            f"{reader.path.name} does not fit {model.name} "
+            f"({len(shapes)} variables wanted, {found} found):"
+        ]
+        lines += [f"  {kind:<10}  {name:<{width}}  {what}" for kind, name, what in problems]
+        lines += _hints(problems, model, reader)
+        raise RestoreError("\n".join(lines))
+    return weights
+
+
+def _read(reader: Reader, shapes: Mapping[str, Shape], weights) -> Iterator[tuple[str, str, str]]:
+    """Fills `weights`, and yields what is wrong: kind, name, details."""
+    for name, shape in sorted(shapes.items()):
+        if name not in reader.shapes:
+            yield "- missing", name, str(shape)
+        elif reader.shapes[name] != shape:
+            yield "! shape", name, f"checkpoint {reader.shapes[name]}, model {shape}"
+        elif reader.dtype(name) != "float32":
+            yield "! dtype", name, f"checkpoint {reader.dtype(name)}, model float32"
+        else:
+            weights[name] = reader.get(name)
+            infinite = np.count_nonzero(~np.isfinite(weights[name]))
+            if infinite:
+                yield "! value", name, f"{infinite} of {weights[name].size} values are not finite"
+
+
+def _hints(problems, model: Model, reader: Reader) -> Iterator[str]:
+    """The likely causes."""
+    names = {kind: [n for k, n, _ in problems if k == kind] for kind, _, _ in problems}
+    missing, unused = names.get("- missing", []), names.get("+ unused", [])
+    head = f"{model.scope}/{model.head}/"
+    scopes = sorted({name.split("/")[0] for name in reader.shapes})
+    if model.scope not in scopes:
+        yield f"It is of another network: its scopes are {', '.join(scopes[:8]) or 'none'}."
+    elif any("/BatchNorm/" in n for n in missing) and any(n.endswith("/biases") for n in unused):
+        yield "It has biases in place of batch norm: its network was built without Slim's arg scope."
+    elif missing and all(name.startswith(head) for name in missing):
+        yield "It has no classification layer: --task=feature_vector needs none."
+    if any(name.startswith(head) for name in names.get("! shape", [])):
+        classes = reader.shapes.get(f"{head}weights", ("no",))[-1]
+        yield (
+            f"Its classification layer is inconsistent: by its weights it has {classes} classes. "
+            f"(Published ones have {model.num_classes}, the first one background.)"
+        )
+    if set(names) == {"+ unused"}:
+        yield "Every wanted variable is there: --allow_unused exports without the unused ones."

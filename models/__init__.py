@@ -1,0 +1,1 @@
+"""slimhub.models: the networks. Knows Slim; knows nothing of files, versions or signatures."""

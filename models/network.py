@@ -1,0 +1,95 @@
+"""Builds a network of the catalog into the current graph, with a head of our own.
+
+The stock heads of tf_slim's Inception V1 and V2 pool over a fixed 7 x 7 window and
+always classify. Here the pool is global, so that any image size works, and the
+classification layer is optional. Operation and variable names are stock Slim's.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from slimhub.models import slim
+from slimhub.models.catalog import Model
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network:
+    """Tensors of a network that was built. All float32.
+
+    Attributes:
+      feature_vector: `[batch, num_features]`; no dropout on it, ever.
+      end_points: Slim's end points up to the global pool, `[batch, height, width, channels]`,
+        keyed `Scope/EndPoint`, in order of construction.
+      logits: `[batch, num_classes]`; None without classes.
+      predictions: softmax of `logits`, `[batch, num_classes]`, in [0, 1]; None without classes.
+      update_ops: updates of the moving averages, mean and variance of each batch norm; empty unless training.
+      regularization_losses: scalars, L2 losses times weight decay, one for each regularized kernel.
+      variables: all variables, in order of construction; `trainable` tells which an optimizer moves.
+    """
+
+    feature_vector: tf.Tensor
+    end_points: dict[str, tf.Tensor]
+    logits: tf.Tensor | None
+    predictions: tf.Tensor | None
+    update_ops: list[tf.Operation]
+    regularization_losses: list[tf.Tensor]
+    variables: list[tf.Variable]
+
+
+def build(
+    model: Model,
+    images: tf.Tensor,
+    *,
+    training: bool,
+    batch_norm_momentum: float | tf.Tensor,
+    num_classes: int | None,
+) -> Network:
+    """Builds `model` in the current graph.
+
+    Args:
+      model: which network.
+      images: float32 `[batch, height, width, 3]`, RGB in [0, 1], at least `model.min_image_size`.
+      training: batch norm uses the batch's statistics and updates its moving averages; dropout is active.
+      batch_norm_momentum: decay of the moving averages, in [0, 1]; a scalar. Unused unless training.
+      num_classes: length of the logits; None builds no classification layer.
+
+    Returns:
+      The tensors. Variables are zero until they are restored.
+    """
+    with tf.name_scope("hub_input/"):
+        scale, offset = model.rescale
+        inputs = tf.subtract(tf.multiply(images, scale, name="Mul"), offset, name="Sub")
+    with (
+        slim.arg_scope(model, training=training, batch_norm_momentum=batch_norm_momentum),
+        tf.compat.v1.variable_scope(model.scope) as scope,
+    ):
+        feature_map, end_points = slim.base(model, inputs, scope=scope)
+        pool = tf.reduce_mean(feature_map, [1, 2], keepdims=True, name=model.pool)
+        logits = predictions = None
+        if num_classes is not None:
+            logits, predictions = _head(model, pool, num_classes=num_classes, training=training)
+    with tf.name_scope("hub_output/feature_vector/"):
+        feature_vector = tf.squeeze(pool, [1, 2], name="SpatialSqueeze")
+    end_points["global_pool"] = pool
+    collection = tf.compat.v1.get_collection
+    return Network(
+        feature_vector=feature_vector,
+        end_points={f"{model.scope}/{name}": tensor for name, tensor in end_points.items()},
+        logits=logits,
+        predictions=predictions,
+        update_ops=[update.op for update in collection(slim.UPDATE_OPS)],
+        regularization_losses=collection(tf.compat.v1.GraphKeys.REGULARIZATION_LOSSES),
+        variables=collection(tf.compat.v1.GraphKeys.GLOBAL_VARIABLES),
+    )
+
+
+def _head(model: Model, pool: tf.Tensor, *, num_classes: int, training: bool):
+    net = pool
+    if training:
+        net = tf.nn.dropout(net, rate=1 - model.dropout_keep_prob, name=model.dropout)
+    net = slim.conv2d(
+        net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope=model.head
+    )
+    logits = tf.squeeze(net, [1, 2], name="Logits/SpatialSqueeze")
+    return logits, slim.softmax(logits, scope=model.predictions)

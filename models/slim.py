@@ -1,0 +1,89 @@
+"""The one seam to tf_slim: what is broken in it, and how it is set up here.
+
+tf-slim 1.1.0 is its last release and predates current TensorFlow (2.13 and later).
+Two things of it no longer work; `tests/models/test_slim.py` says so as soon as either changes:
+
+1. `tf_slim.layers.utils` reads `tensorflow.python.framework.ops.Tensor` when it is
+   imported, a name that TensorFlow removed. It is put back for the import.
+2. `batch_norm` delegates to Keras code that no longer exists, if and only if its
+   `updates_collections` is the default. With any other collection it builds the
+   fused batch norm itself, with the same names: hence `UPDATE_OPS` below.
+"""
+
+import contextlib
+import operator
+import warnings
+from collections.abc import Iterator
+
+import tensorflow as tf
+from tensorflow.python.framework import ops
+
+if not hasattr(ops, "Tensor"):
+    ops.Tensor = tf.Tensor
+
+import tf_slim as slim
+from tf_slim import nets
+
+from slimhub.models.catalog import Model
+
+# Collects the updates of the moving averages; see repair 2.
+UPDATE_OPS = "slimhub_update_ops"
+
+conv2d = slim.conv2d
+softmax = slim.softmax
+
+
+def base(model: Model, inputs: tf.Tensor, *, scope) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Builds the network up to its last feature map.
+
+    Args:
+      model: which network.
+      inputs: float32 `[batch, height, width, 3]`, rescaled as `model.rescale` says.
+      scope: the entered variable scope of the network.
+
+    Returns:
+      The last feature map, float32 `[batch, height', width', model.num_features]`, and all end points by name.
+    """
+    return operator.attrgetter(model.base)(nets)(inputs, scope=scope)
+
+
+@contextlib.contextmanager
+def arg_scope(model: Model, *, training: bool, batch_norm_momentum) -> Iterator[None]:
+    """Slim's own arg scope of the network, with the repairs and with constant initializers.
+
+    Args:
+      model: which network.
+      training: whether batch norm uses the statistics of the batch, and adds its updates to `UPDATE_OPS`.
+      batch_norm_momentum: decay of the moving averages; a float or a scalar float32 tensor.
+    """
+    batch_norm_params = {
+        "is_training": training,
+        "decay": batch_norm_momentum,
+        "epsilon": model.batch_norm_epsilon,
+        "updates_collections": UPDATE_OPS,
+    }
+    with (
+        warnings.catch_warnings(),
+        tf.compat.v1.variable_scope("", custom_getter=_zero_initialized, use_resource=True),
+        slim.arg_scope(
+            [slim.conv2d],
+            weights_regularizer=slim.l2_regularizer(model.weight_decay),
+            normalizer_fn=slim.batch_norm,
+            normalizer_params=batch_norm_params,
+        ),
+    ):
+        # tf_slim's layers call it, at every layer.
+        warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
+        yield
+
+
+def _zero_initialized(getter, name, *args, **kwargs):
+    # Weights always come from a checkpoint: random initializers would only weigh the graph down.
+    kwargs["initializer"] = _zeros
+    return getter(name, *args, **kwargs)
+
+
+def _zeros(shape, dtype=tf.float32, partition_info=None) -> tf.Tensor:
+    del partition_info
+    # Unlike tf.zeros, one small node whatever the shape.
+    return tf.constant(0, shape=shape, dtype=dtype)

@@ -1,0 +1,1 @@
+"""slimhub.signatures: the contract of a module. Knows SavedModels; knows nothing of Slim."""

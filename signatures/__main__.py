@@ -1,0 +1,58 @@
+"""Checks that module directories keep their contract.
+
+Usage: python -m slimhub.signatures [--json] DIR...
+
+Exits with 0 if all do, 1 if any check fails, 2 if no directory is given.
+"""
+
+import json
+from pathlib import Path
+
+from absl import flags
+from rich.markup import escape
+from rich.table import Table
+
+from slimhub.signatures import command_line
+
+_JSON = flags.DEFINE_bool("json", False, "Print the reports as a JSON array.")
+
+_STYLES = {"passed": "green", "failed": "red", "not run": "yellow"}
+
+
+def main(directories: list[str]) -> int:
+    if not directories:
+        command_line.complain(
+            "No directory given. Usage: python -m slimhub.signatures [--json] DIR..."
+        )
+        return command_line.USAGE
+    # Imports TensorFlow, which flags that make no sense need not wait for.
+    from slimhub.signatures import conformance
+
+    reports = [conformance.check(Path(directory)) for directory in directories]
+    if _JSON.value:
+        print(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
+    else:
+        console = command_line.console()
+        for report in reports:
+            console.print(_table(report))
+    return 0 if all(report.ok for report in reports) else 1
+
+
+def _table(report) -> Table:
+    title = report.directory if report.handle is None else f"{report.directory}\n{report.handle}"
+    table = Table(title=escape(title), caption=report.weights, title_justify="left")
+    table.add_column("check", no_wrap=True)
+    table.add_column("result", no_wrap=True)
+    table.add_column("details", overflow="fold")
+    for result in report.results:
+        details = "\n".join(result.problems) or result.description
+        table.add_row(result.id, f"[{_STYLES[result.status]}]{result.status}[/]", escape(details))
+    return table
+
+
+def run() -> None:
+    command_line.run(main)
+
+
+if __name__ == "__main__":
+    run()

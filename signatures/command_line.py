@@ -1,0 +1,44 @@
+"""What the command lines share: quiet libraries, and exit code 2 for flags that make no sense."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags
+from absl import logging as absl_logging
+from rich.console import Console
+
+USAGE = 2
+
+
+def run(main: Callable[[list[str]], int]) -> None:
+    """Parses the flags, calls `main` with the other arguments, and exits with what it returns.
+
+    TensorFlow must not have been imported yet: it reads how much to log then.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    flags.FLAGS.set_default("verbosity", absl_logging.ERROR)
+    app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+
+
+def complain(message: str) -> None:
+    """Prints an error as the last word on stderr."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+
+
+def console() -> Console:
+    """For tables on stdout: as wide as the terminal, and never folded elsewhere."""
+    found = Console()
+    return found if found.is_terminal else Console(width=160)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        complain(f"{Path(argv[0]).name}: {error}\n--help lists the flags.")
+        sys.exit(USAGE)

@@ -1,0 +1,122 @@
+"""Holds a module directory to its contract: checks with stable ids, and a report of them.
+
+The id of a check is the name of its function with hyphens, the same in the report, in JSON
+and in the tests. A check that can't be carried out because an earlier one failed is
+reported as not run; the report is good only if every check passed.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from slimhub.signatures import contract, graph_checks, value_checks
+from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.subject import Subject
+
+# A report names this many problems of one check, and counts the rest.
+_MOST_PROBLEMS = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """Of one check: `passed`, `failed` or `not run`, and the problems that it found."""
+
+    id: str
+    description: str
+    status: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """Of one module; `weights` says where its weights came from, if that could be read."""
+
+    directory: str
+    handle: str | None
+    weights: str | None
+    results: tuple[Result, ...]
+
+    @property
+    def ok(self) -> bool:
+        return all(result.status == "passed" for result in self.results)
+
+    @property
+    def failed(self) -> tuple[Result, ...]:
+        return tuple(result for result in self.results if result.status == "failed")
+
+    def to_json(self) -> str:
+        return json.dumps({**dataclasses.asdict(self), "ok": self.ok}, indent=2)
+
+
+def readable(module: Module) -> Iterable[str]:
+    """It is a module: its graphs, its variables and its provenance can be read."""
+    for part in ("saved_model", "variables", "provenance"):
+        try:
+            getattr(module, part)
+        except UnreadableError as error:
+            yield str(error)
+            if not module.directory.is_dir():
+                return
+
+
+def ids() -> tuple[str, ...]:
+    """Ids of all checks, in their order."""
+    checks = (readable, *graph_checks.CHECKS, *value_checks.CHECKS)
+    return tuple(_id(check) for check in checks)
+
+
+def check(directory: Path, *, promise: contract.Promise | None = None) -> Report:
+    """Runs every check on a directory, which may be anything.
+
+    Args:
+      directory: the module, or what is said to be one.
+      promise: what it is held to; None for what its own provenance says that it promises.
+    """
+    module = Module(directory)
+    results = [_result(readable, module)]
+    provenance = None
+    if results[0].status == "passed":
+        provenance = module.provenance
+        subject = Subject(module, promise or provenance.promise())
+        try:
+            results += [_result(graph_check, subject) for graph_check in graph_checks.CHECKS]
+            results += _value_results(subject)
+        finally:
+            subject.close()
+    else:
+        results += [_not_run(c) for c in (*graph_checks.CHECKS, *value_checks.CHECKS)]
+    return Report(
+        directory=str(directory),
+        handle=provenance and provenance.handle,
+        weights=provenance and provenance.weights,
+        results=tuple(results),
+    )
+
+
+def _value_results(subject: Subject) -> list[Result]:
+    loads, *others = value_checks.CHECKS
+    loaded = _result(loads, subject)
+    if loaded.status == "failed":
+        return [loaded, *map(_not_run, others)]
+    return [loaded, *(_result(check, subject) for check in others)]
+
+
+def _result(check: Callable, subject) -> Result:
+    try:
+        problems = list(check(subject))
+    except Exception as error:  # A module may be broken in ways that no check foresees.
+        problems = [f"the check itself failed: {type(error).__name__}: {error}"]
+    more = len(problems) - _MOST_PROBLEMS
+    if more > 0:
+        problems[_MOST_PROBLEMS:] = [f"and {more} more"]
+    status = "failed" if problems else "passed"
+    return Result(id=_id(check), description=check.__doc__, status=status, problems=tuple(problems))
+
+
+def _not_run(check: Callable) -> Result:
+    return Result(id=_id(check), description=check.__doc__, status="not run")
+
+
+def _id(check: Callable) -> str:
+    return check.__name__.replace("_", "-")
