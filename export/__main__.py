@@ -32,13 +32,15 @@ flags.mark_flag_as_required("version")
 
 
 def main(arguments: list[str]) -> int:
+    if arguments:
+        command_line.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
+        return command_line.USAGE
+
     # These import TensorFlow, which flags that make no sense need not wait for.
     from slimhub.export import exporter, report
     from slimhub.export.errors import UsageError
 
     try:
-        if arguments:
-            raise UsageError(f"Arguments that no flag takes: {' '.join(arguments)}")
         request = exporter.ExportRequest(
             version=int(_VERSION.value),
             models=tuple(dict.fromkeys(_MODEL.value)),

@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import os
+import re
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -14,6 +15,7 @@ from slimhub.signatures.provenance import SourceFile
 
 SYNTHETIC = "synthetic"
 _ARCHIVES = (".tar.gz", ".tgz")
+_PATTERN = re.compile(r"[*?\[\\]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,24 +45,34 @@ def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
     Raises:
       CheckpointError: there is no such checkpoint, or it can't be brought here.
     """
-    if source == SYNTHETIC:
-        path = synthetic.write_archive(model, into=workdir)
-        return _unpack(path, model=model, workdir=workdir, status="synthetic")
-    if source is None:
-        return _unpack(_download(model.archive), model=model, workdir=workdir)
-    url = urllib.parse.urlsplit(source)
-    if url.scheme in ("http", "https"):
-        elsewhere = dataclasses.replace(model.archive, urls=(source,))
-        return _unpack(_download(elsewhere), model=model, workdir=workdir)
-    path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
     try:
+        if source == SYNTHETIC:
+            path = synthetic.write_archive(model, into=workdir)
+            return _unpack(path, model=model, workdir=workdir, status="synthetic")
+        if source is None:
+            return _unpack(_download(model.archive), model=model, workdir=workdir)
+        url = _url(source)
+        if url.scheme in ("http", "https"):
+            elsewhere = dataclasses.replace(model.archive, urls=(source,))
+            return _unpack(_download(elsewhere), model=model, workdir=workdir)
+        path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
         if path.is_dir():
             path = _in_directory(path, model)
         if path.name.endswith(_ARCHIVES) and path.is_file():
             return _unpack(path, model=model, workdir=workdir)
-        return _bare(path)
+        return _bare(path, workdir=workdir)
     except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror or error}") from error
+        raise SourceError(f"--checkpoint={source} can't be used: {error}") from error
+
+
+def _url(source: str) -> urllib.parse.SplitResult:
+    try:
+        url = urllib.parse.urlsplit(source)
+        if url.netloc and url.scheme not in ("http", "https", "file", ""):
+            raise ValueError(f"expected an http, https or file URL, found {url.scheme}")
+    except ValueError as error:
+        raise SourceError(f"--checkpoint={source} can't be used: {error}") from error
+    return url
 
 
 def _download(published: Archive) -> Path:
@@ -78,8 +90,10 @@ def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = Non
     return Checkpoint(path=member, status=status, files=(source, _source_file(member)))
 
 
-def _bare(path: Path) -> Checkpoint:
+def _bare(path: Path, *, workdir: Path) -> Checkpoint:
     """A checkpoint outside an archive: nobody published sums of these."""
+    if path.suffix == ".index" and path.is_file():
+        path = path.with_suffix("")
     index = path.with_name(path.name + ".index")
     shards = sorted(path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*"))
     if path.is_file():
@@ -95,7 +109,17 @@ def _bare(path: Path) -> Checkpoint:
         raise SourceError(
             f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
         )
-    return Checkpoint(path=path, status="unverified", files=tuple(map(_source_file, files)))
+    sources = tuple(map(_source_file, files))
+    return Checkpoint(path=_literal(path, files, workdir), status="unverified", files=sources)
+
+
+def _literal(path: Path, files: list[Path], workdir: Path) -> Path:
+    """A path of the same files that TensorFlow, to which every path is a pattern, finds too."""
+    if not _PATTERN.search(str(path)):
+        return path
+    for file in files:
+        (workdir / _PATTERN.sub("_", file.name)).symlink_to(file.absolute())
+    return workdir / _PATTERN.sub("_", path.name)
 
 
 def _in_directory(directory: Path, model: Model) -> Path:

@@ -3,9 +3,10 @@
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,12 @@ def refuse_existing(target: Path, *, overwrite: bool) -> None:
 
     Raises `OutputError` if it is there and no directory, which nothing overwrites.
     """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
+    # Unlike those of `Path`, these never raise: what can't be looked at can't be written either.
+    if not os.path.lexists(target):
+        return
+    if os.path.islink(target) or not os.path.isdir(target):
         raise OutputError(f"{target} is no directory, and was left as it is.")
-    if target.exists() and not overwrite:
+    if not overwrite:
         raise VersionExistsError(
             f"{target} exists and was left as it is: --overwrite replaces it, --output writes elsewhere."
         )
@@ -46,41 +50,34 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     refuse_existing(target, overwrite=overwrite)
     created: list[Path] = []
-    directory = None
+    directory = _beside(target, "staging")
     try:
-        created = _make_parents(target)
-        directory = Path(tempfile.mkdtemp(prefix=f".{target.name}.staging-", dir=target.parent))
+        _make_parents(target, created)
+        # Not with `tempfile`: a published module has the modes of any new directory.
+        directory.mkdir()
         yield directory
-        _open_to_readers(directory)
         _publish(directory, target, overwrite=overwrite)
-        created = []
     except OSError as error:
         raise OutputError(f"{target} can't be written: {error}") from error
     finally:
-        if directory is not None:
-            # After an exchange, this is the version that was replaced.
-            shutil.rmtree(directory, ignore_errors=True)
-        for parent in created:
+        # After an exchange, this is the version that was replaced.
+        shutil.rmtree(directory, ignore_errors=True)
+        for parent in reversed(created):
+            # One that holds a version stays.
             with contextlib.suppress(OSError):
                 parent.rmdir()
 
 
-def _make_parents(target: Path) -> list[Path]:
-    """Creates the missing parents; returns them, the innermost first."""
-    missing = []
-    for parent in target.parents:
-        if parent.exists():
-            break
-        missing.append(parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return missing
+def _beside(target: Path, role: str) -> Path:
+    return target.with_name(f".{target.name}.{role}-{secrets.token_hex(4)}")
 
 
-def _open_to_readers(directory: Path) -> None:
-    # mkdtemp lets only its owner in; a published module has the modes of any new directory.
-    umask = os.umask(0)
-    os.umask(umask)
-    directory.chmod(0o777 & ~umask)
+def _make_parents(target: Path, created: list[Path]) -> None:
+    """Creates the missing parents, and notes each, the outermost first."""
+    missing = list(itertools.takewhile(lambda parent: not parent.exists(), target.parents))
+    for parent in reversed(missing):
+        parent.mkdir(exist_ok=True)
+        created.append(parent)
 
 
 def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:
@@ -97,7 +94,7 @@ def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:
 
 def _replace(directory: Path, target: Path) -> None:
     """Without an exchange: the version is missing for a moment, and put back if that fails."""
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
+    old = _beside(target, "old")
     target.rename(old)
     try:
         directory.rename(target)

@@ -1,5 +1,6 @@
 """Shows an export while it runs, and how it went."""
 
+import contextlib
 from collections.abc import Iterable
 
 from rich import filesize, progress
@@ -13,16 +14,18 @@ from slimhub.signatures import command_line
 
 def show(request: ExportRequest, outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors."""
+    console = Console(stderr=True)
     bar = progress.Progress(
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
     )
     done = []
-    with bar:
+    # Not `disable`: even a disabled bar ends with an empty line.
+    with bar if console.is_terminal else contextlib.nullcontext():
         total = len(request.models) * len(request.tasks)
         task = bar.add_task("exporting", total=total)
         for outcome in outcomes:

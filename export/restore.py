@@ -41,7 +41,8 @@ class Reader:
     def _guarded(self, function, argument: str):
         try:
             return function(argument)
-        except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        # Besides its own errors TensorFlow raises Python's, one for each code of a status.
+        except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
             raise SourceError(
                 f"{self.path.name} can't be read as a TensorFlow checkpoint "
                 f"(a V1 file, or the prefix of a V2 one): {error}"
@@ -51,7 +52,7 @@ class Reader:
 def num_classes(reader: Reader, *, model: Model) -> int:
     """Number of classes of the head in the checkpoint; the published one's if there is no head."""
     shape = reader.shapes.get(f"{model.scope}/{model.head}/weights", ())
-    return shape[-1] if len(shape) == 4 else model.num_classes
+    return (shape[-1] if len(shape) == 4 else 0) or model.num_classes
 
 
 def restore(
@@ -113,17 +114,20 @@ def _read(reader: Reader, shapes: Mapping[str, Shape], weights) -> Iterator[tupl
 def _hints(problems, model: Model, reader: Reader) -> Iterator[str]:
     """The likely causes."""
     names = {kind: [n for k, n, _ in problems if k == kind] for kind, _, _ in problems}
-    missing, unused = names.get("- missing", []), names.get("+ unused", [])
-    head = f"{model.scope}/{model.head}/"
+    missing, misshapen = names.get("- missing", []), names.get("! shape", [])
+    weights, biases = (f"{model.scope}/{model.head}/{kind}" for kind in ("weights", "biases"))
+    instead_of_norms = {
+        name.split("/BatchNorm/")[0] + "/biases" for name in missing if "/BatchNorm/" in name
+    }
     scopes = sorted({name.split("/")[0] for name in reader.shapes})
     if model.scope not in scopes:
         yield f"It is of another network: its scopes are {', '.join(scopes[:8]) or 'none'}."
-    elif any("/BatchNorm/" in n for n in missing) and any(n.endswith("/biases") for n in unused):
+    elif instead_of_norms & set(reader.shapes):
         yield "It has biases in place of batch norm: its network was built without Slim's arg scope."
-    elif missing and all(name.startswith(head) for name in missing):
+    elif {weights} <= set(missing) <= {weights, biases}:
         yield "It has no classification layer: --task=feature_vector needs none."
-    if any(name.startswith(head) for name in names.get("! shape", [])):
-        classes = reader.shapes.get(f"{head}weights", ("no",))[-1]
+    if biases in misshapen and weights in reader.shapes and weights not in misshapen:
+        classes = reader.shapes[weights][-1]
         yield (
             f"Its classification layer is inconsistent: by its weights it has {classes} classes. "
             f"(Published ones have {model.num_classes}, the first one background.)"

@@ -24,7 +24,7 @@ _RELU_VARIANCE = 0.5 - 1 / (2 * np.pi)
 
 
 def write_archive(model: Model, *, into: Path) -> Path:
-    """Writes `model`'s archive into the directory `into`, and returns its path."""
+    """Writes `model`'s archive into the directory `into`, and returns its path. Raises `OSError`."""
     checkpoint = into / model.archive.member
     write_checkpoint(weights(model), checkpoint)
     archive = into / model.archive.name
@@ -43,15 +43,22 @@ def write_archive(model: Model, *, into: Path) -> Path:
 
 
 def write_checkpoint(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Writes a checkpoint in the V1 format: one file, as TF-Slim's were published."""
+    """Writes a checkpoint in the V1 format: one file, as TF-Slim's were published.
+
+    Raises:
+      OSError: it can't be written.
+    """
     names = sorted(arrays)
-    # The operation behind `tf.compat.v1.train.Saver(write_version=SaverDef.V1)`.
-    tf.raw_ops.SaveSlices(
-        filename=str(path),
-        tensor_names=names,
-        shapes_and_slices=[""] * len(names),
-        data=[arrays[name] for name in names],
-    )
+    try:
+        # The operation behind `tf.compat.v1.train.Saver(write_version=SaverDef.V1)`.
+        tf.raw_ops.SaveSlices(
+            filename=str(path),
+            tensor_names=names,
+            shapes_and_slices=[""] * len(names),
+            data=[arrays[name] for name in names],
+        )
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from error
 
 
 def weights(model: Model) -> dict[str, np.ndarray]:

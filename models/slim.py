@@ -1,10 +1,10 @@
 """The one seam to tf_slim: what is broken in it, and how it is set up here.
 
 tf-slim 1.1.0 is its last release and predates current TensorFlow (2.13 and later).
-Two things of it no longer work; `tests/models/test_slim.py` says so as soon as either changes:
+Two things of it no longer work; `tests/test_slim.py` says so as soon as either changes:
 
-1. `tf_slim.layers.utils` reads `tensorflow.python.framework.ops.Tensor` when it is
-   imported, a name that TensorFlow removed. It is put back for the import.
+1. `tf_slim.layers.utils` reads `tensorflow.python.framework.ops.Tensor` whenever it builds
+   a batch norm, a name that TensorFlow removed. It is put back.
 2. `batch_norm` delegates to Keras code that no longer exists, if and only if its
    `updates_collections` is the default. With any other collection it builds the
    fused batch norm itself, with the same names: hence `UPDATE_OPS` below.
@@ -16,15 +16,14 @@ import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
-from tensorflow.python.framework import ops
-
-if not hasattr(ops, "Tensor"):
-    ops.Tensor = tf.Tensor
-
 import tf_slim as slim
+from tensorflow.python.framework import ops
 from tf_slim import nets
 
 from slimhub.models.catalog import Model
+
+if not hasattr(ops, "Tensor"):
+    ops.Tensor = tf.Tensor
 
 # Collects the updates of the moving averages; see repair 2.
 UPDATE_OPS = "slimhub_update_ops"

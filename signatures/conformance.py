@@ -10,7 +10,9 @@ import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slimhub.signatures import contract, graph_checks, value_checks
+import numpy as np
+
+from slimhub.signatures import contract, graph_checks, running, value_checks
 from slimhub.signatures.module import Module, UnreadableError
 from slimhub.signatures.subject import Subject
 
@@ -66,14 +68,14 @@ def ids() -> tuple[str, ...]:
     return tuple(_id(check) for check in checks)
 
 
-def check(directory: Path, *, promise: contract.Promise | None = None) -> Report:
+def check(directory: str | Path, *, promise: contract.Promise | None = None) -> Report:
     """Runs every check on a directory, which may be anything.
 
     Args:
       directory: the module, or what is said to be one.
       promise: what it is held to; None for what its own provenance says that it promises.
     """
-    module = Module(directory)
+    module = Module(Path(directory))
     results = [_result(readable, module)]
     provenance = None
     if results[0].status == "passed":
@@ -104,9 +106,11 @@ def _value_results(subject: Subject) -> list[Result]:
 
 def _result(check: Callable, subject) -> Result:
     try:
-        problems = list(check(subject))
+        # NaN is a finding of its check, and needs no warning.
+        with np.errstate(invalid="ignore", over="ignore"):
+            problems = list(check(subject))
     except Exception as error:  # A module may be broken in ways that no check foresees.
-        problems = [f"the check itself failed: {type(error).__name__}: {error}"]
+        problems = [f"the check itself failed: {running.describe(error)}"]
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
         problems[_MOST_PROBLEMS:] = [f"and {more} more"]

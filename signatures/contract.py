@@ -5,7 +5,7 @@ no public source shows one, a comment says that it was chosen here.
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 TASKS = ("classification", "feature_vector")
 
@@ -40,11 +40,25 @@ SUPPORTED_COLLECTIONS = frozenset(
 )
 
 # What inference needs: variables with constant initializers, the network, its L2 losses.
-INFERENCE_OPS = frozenset(
-    ["VarHandleOp", "ReadVariableOp", "AssignVariableOp", "Const", "Placeholder", "PlaceholderWithDefault", "Conv2D", "DepthwiseConv2dNative", "BiasAdd", "FusedBatchNormV3", "Relu", "MaxPool", "AvgPool", "ConcatV2", "Mean", "Squeeze", "Reshape", "Shape", "Softmax", "Mul", "Sub", "L2Loss"]
+INFERENCE_OPS = frozenset().union(
+    ("VarHandleOp", "ReadVariableOp", "AssignVariableOp"),
+    ("Placeholder", "PlaceholderWithDefault", "Const", "Shape", "Reshape", "Squeeze"),
+    ("Conv2D", "DepthwiseConv2dNative", "BiasAdd", "FusedBatchNormV3", "Relu", "Softmax"),
+    ("MaxPool", "AvgPool", "Mean", "ConcatV2", "Mul", "Sub", "L2Loss"),
 )
 # What training needs beyond it: updates of moving averages, and dropout.
 TRAINING_OPS = frozenset(["AssignSubVariableOp", "RandomUniform", "GreaterEqual", "SelectV2"])
+# Those of these operations that TF 1.15 knows. It refuses a graph with any other, unless its
+# name begins with an underscore.
+ATTRIBUTES = frozenset().union(
+    ("T", "Tidx", "Tshape", "U", "N", "dtype", "out_type", "shape", "value"),
+    ("container", "shared_name", "seed", "seed2", "epsilon", "is_training", "use_cudnn_on_gpu"),
+    ("strides", "ksize", "padding", "explicit_paddings", "data_format", "dilations"),
+    ("keep_dims", "squeeze_dims"),
+)
+
+# How the names of moving averages end, two of each batch norm. They are no weights.
+MOVING_AVERAGES = ("/moving_mean", "/moving_variance")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +68,16 @@ class TensorSpec:
     name: str
     shape: tuple[int | None, ...]
     dtype: str = "float32"
+
+    @property
+    def type(self) -> str:
+        """As messages have it: `float32 [?, 1024]`."""
+        return tensor_type(self.dtype, self.shape)
+
+
+def tensor_type(dtype: str, shape: Iterable[int | None]) -> str:
+    """A dtype and a shape as messages have them: `float32 [?, 1024]`."""
+    return f"{dtype} [{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
 # The graph's own rescaling of images: `scale * images`, then `- offset`.
@@ -143,6 +167,11 @@ class TagSet:
     training: bool
     num_update_ops: int
 
+    @property
+    def label(self) -> str:
+        """As people write it: `{}` or `{train}`."""
+        return f"{{{', '.join(self.tags)}}}"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Promise:
@@ -171,7 +200,17 @@ class Promise:
 
 
 def promise(*, version: int, task: str, interface: Interface) -> Promise:
-    """The promise of a module. Raises `KeyError` for a version that has no contract."""
+    """The promise of a module.
+
+    Raises:
+      ValueError: the version or the task has no contract, or the interface is that of another task.
+    """
+    for what, value, known in (("version", version, VERSIONS), ("task", task, TASKS)):
+        if value not in known:
+            raise ValueError(f"{what}: expected one of {', '.join(map(str, known))}, got {value!r}")
+    for name in ("logits", "predictions"):
+        if (getattr(interface, name) is not None) != (task == "classification"):
+            raise ValueError(f"interface.{name}: expected it in modules for classification only")
     rules = VERSIONS[version]
     images = rules.images(interface.image_size)
     momentum_input = BATCH_NORM_MOMENTUM if rules.settable_momentum else None

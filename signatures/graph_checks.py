@@ -2,14 +2,15 @@
 
 import collections
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.framework import variable_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures import contract, hub_protos
+from slimhub.signatures.module import ancestors, collection
 from slimhub.signatures.subject import Subject
 
 Problems = Iterator[str]
@@ -38,8 +39,13 @@ def provenance(subject: Subject) -> Problems:
     tail = f"{record.model}/{record.task}/{record.version}"
     if not f"/{record.handle}".endswith(f"/{tail}"):
         yield f"expected a handle that ends with {tail}, got {record.handle}"
-    if record.promise() != subject.promise:
-        yield "expected the interface that was exported, got another"
+    for file in record.checkpoint:
+        if PurePath(file.name).name != file.name:
+            yield f"expected the name of a file without its folder, got {file.name}"
+    found = record.promise()
+    if found != subject.promise:
+        yield from _fields("", subject.promise, found, ("version", "task"))
+        yield from _fields("interface.", subject.promise.interface, found.interface)
 
 
 def tag_sets(subject: Subject) -> Problems:
@@ -98,18 +104,27 @@ def supported_collections(subject: Subject) -> Problems:
 def update_ops(subject: Subject) -> Problems:
     """Moving averages are updated under `train` only, by two operations a batch norm."""
     for label, tag_set, meta_graph in subject.tagged():
-        found = len(set(_collection(meta_graph, "update_ops").node_list.value))
+        found = len(set(collection(meta_graph, "update_ops").node_list.value))
         if found != tag_set.num_update_ops:
             yield f"{label}: expected {tag_set.num_update_ops}, got {found}"
 
 
 def regularization_losses(subject: Subject) -> Problems:
-    """There is one L2 loss for each regularized kernel."""
+    """There is one L2 loss for each regularized kernel, of that kernel alone."""
     expected = subject.promise.interface.num_regularization_losses
     for label, _, meta_graph in subject.tagged():
-        found = len(set(_collection(meta_graph, "regularization_losses").node_list.value))
-        if found != expected:
-            yield f"{label}: expected {expected}, got {found}"
+        nodes = {node.name: node for node in meta_graph.graph_def.node}
+        losses = set(collection(meta_graph, "regularization_losses").node_list.value)
+        if len(losses) != expected:
+            yield f"{label}: expected {expected}, got {len(losses)}"
+        kernels = {}
+        for loss in sorted(losses):
+            behind = [nodes[name] for name in ancestors(nodes, loss)]
+            names = [node.name for node in behind if node.op == "VarHandleOp"]
+            if len(names) != 1 or "L2Loss" not in {node.op for node in behind}:
+                yield f"{label} {loss}: expected an L2 loss of one variable, got one of {', '.join(sorted(names)) or 'none'}"
+            elif kernels.setdefault(names[0], loss) != loss:
+                yield f"{label} {loss}: {names[0]} has the loss {kernels[names[0]]} already"
 
 
 def attachment(subject: Subject) -> Problems:
@@ -117,7 +132,7 @@ def attachment(subject: Subject) -> Problems:
     size = subject.promise.image_module_info
     expected = [] if size is None else [(hub_protos.IMAGE_MODULE_INFO, size)]
     for label, _, meta_graph in subject.tagged():
-        serialized = _collection(meta_graph, contract.ATTACHMENTS).bytes_list.value
+        serialized = collection(meta_graph, contract.ATTACHMENTS).bytes_list.value
         try:
             found = [_attachment(value) for value in serialized]
         except message.DecodeError as error:
@@ -128,14 +143,14 @@ def attachment(subject: Subject) -> Problems:
 
 
 def variables(subject: Subject) -> Problems:
-    """The variables on disk are those of each graph, and as many as promised."""
+    """The variables on disk are those of each graph, as many as promised; moving averages are not trainable."""
     interface = subject.promise.interface
     on_disk = subject.module.variables
     outside = sorted(name for name in on_disk if not name.startswith(f"{interface.scope}/"))
     yield from (f"{name} is not in the scope {interface.scope}" for name in outside)
     for label, _, meta_graph in subject.tagged():
         handles = {
-            node.name: _shape_and_dtype(node.attr)
+            node.name: _type(node.attr["dtype"].type, node.attr["shape"].shape)
             for node in meta_graph.graph_def.node
             if node.op == "VarHandleOp"
         }
@@ -148,20 +163,37 @@ def variables(subject: Subject) -> Problems:
             "model_variables": interface.num_variables,
             "trainable_variables": interface.num_trainable_variables,
         }
-        for collection, expected in counts.items():
-            values = _collection(meta_graph, collection).bytes_list.value
-            found = {variable_pb2.VariableDef.FromString(value).variable_name for value in values}
+        for kind, expected in counts.items():
+            values = collection(meta_graph, kind).bytes_list.value
+            protos = [variable_pb2.VariableDef.FromString(value) for value in values]
+            found = {proto.variable_name.removesuffix(":0"): proto.trainable for proto in protos}
             if len(found) != expected:
-                yield f"{label} {collection}: expected {expected}, got {len(found)}"
+                yield f"{label} {kind}: expected {expected}, got {len(found)}"
+            for name in sorted(set(found) - set(handles)):
+                yield f"{label} {kind}: {name} is not in the graph"
+            for name, trainable in sorted(found.items()):
+                average = name.endswith(contract.MOVING_AVERAGES)
+                if average and (trainable or kind == "trainable_variables"):
+                    yield f"{label} {kind}: {name} is a moving average, and trainable"
+                if not average and not trainable:
+                    yield f"{label} {kind}: {name} is a weight, and not trainable"
 
 
 def operations(subject: Subject) -> Problems:
-    """The graphs have no operations beyond inference, and under `train` batch-norm updates and dropout."""
+    """Only operations of inference, and under `train` of batch-norm updates and dropout, as TF 1.15 knows them."""
     for label, tag_set, meta_graph in subject.tagged():
         allowed = contract.INFERENCE_OPS | (contract.TRAINING_OPS if tag_set.training else set())
         found = collections.Counter(node.op for node in meta_graph.graph_def.node)
         for op in sorted(set(found) - allowed):
             yield f"{label} has {found[op]} of the operation {op}"
+        attributes = collections.Counter(
+            f"{key} at operations {node.op}"
+            for node in meta_graph.graph_def.node
+            for key in node.attr
+            if key not in contract.ATTRIBUTES and not key.startswith("_")
+        )
+        for attribute in sorted(attributes):
+            yield f"{label} has {attributes[attribute]} of the attribute {attribute}"
         if meta_graph.graph_def.library.function:
             yield f"{label} has a library of functions"
 
@@ -209,6 +241,17 @@ def _differences(what: str, expected: set[str], found: set[str]) -> Problems:
         yield f"{what} not expected: {name}"
 
 
+def _fields(where: str, expected, found, names=None) -> Problems:
+    """Differences of two dataclasses, in all fields or those of these names."""
+    for name in names or sorted(vars(expected)):
+        ours, theirs = getattr(expected, name), getattr(found, name)
+        if ours != theirs and isinstance(ours, Mapping):
+            keys = sorted(key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key))
+            yield f"{where}{name}: expected others of {', '.join(keys)}"
+        elif ours != theirs:
+            yield f"{where}{name}: expected {ours}, got {theirs}"
+
+
 def _signatures(subject: Subject):
     """Signatures both promised and found; `signature_names` tells of the others."""
     for label, _, meta_graph in subject.tagged():
@@ -221,37 +264,22 @@ def _signatures(subject: Subject):
 def _tensors(what: str, specs, infos) -> Problems:
     yield from _differences(what, set(specs), set(infos))
     for key in sorted(set(specs) & set(infos)):
-        expected = f"{specs[key].dtype} {_shape(specs[key].shape)}"
-        sizes = [None if dim.size == -1 else dim.size for dim in infos[key].tensor_shape.dim]
-        found = f"{_dtype(infos[key].dtype)} {_shape(sizes)}"
-        if infos[key].tensor_shape.unknown_rank:
-            found = f"{_dtype(infos[key].dtype)} of unknown rank"
-        if found != expected:
-            yield f"{what} {key}: expected {expected}, got {found}"
+        found = _type(infos[key].dtype, infos[key].tensor_shape)
+        if found != specs[key].type:
+            yield f"{what} {key}: expected {specs[key].type}, got {found}"
 
 
-def _shape(sizes) -> str:
-    return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
-
-
-def _dtype(number: int) -> str:
+def _type(number: int, shape) -> str:
     try:
-        return tf.as_dtype(number).name
+        dtype = tf.as_dtype(number).name
     except TypeError:
-        return f"dtype {number}"
-
-
-def _collection(meta_graph, name: str) -> meta_graph_pb2.CollectionDef:
-    # Indexing a protobuf map by a missing key would add it.
-    definitions = meta_graph.collection_def
-    return definitions[name] if name in definitions else meta_graph_pb2.CollectionDef()
+        dtype = f"dtype {number}"
+    if shape.unknown_rank:
+        return f"{dtype} of unknown rank"
+    return contract.tensor_type(dtype, [None if dim.size == -1 else dim.size for dim in shape.dim])
 
 
 def _attachment(serialized: bytes):
     attached = hub_protos.ModuleAttachment.FromString(serialized)
     size = hub_protos.ImageModuleInfo.FromString(attached.value).default_image_size
     return attached.key, (size.height, size.width)
-
-
-def _shape_and_dtype(attr):
-    return tuple(dim.size for dim in attr["shape"].shape.dim), _dtype(attr["dtype"].type)

@@ -1,10 +1,12 @@
 """A module directory, read: its protos, its variables, its provenance."""
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
 from google.protobuf import message
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from slimhub.signatures import contract, provenance
@@ -32,7 +34,8 @@ class Module:
         """Paths of all files, relative and sorted."""
         if not self.directory.is_dir():
             raise UnreadableError(f"{self.directory} is not a directory")
-        files = (path for path in self.directory.rglob("*") if not path.is_dir())
+        paths = self.directory.rglob("*")
+        files = (path for path in paths if path.is_symlink() or not path.is_dir())
         return tuple(sorted(path.relative_to(self.directory).as_posix() for path in files))
 
     @functools.cached_property
@@ -40,9 +43,13 @@ class Module:
         if "saved_model.pb" not in self.files:
             raise UnreadableError(f"{self.directory} is no module: it has no saved_model.pb")
         try:
-            return saved_model_pb2.SavedModel.FromString(self.read("saved_model.pb"))
+            saved_model = saved_model_pb2.SavedModel.FromString(self.read("saved_model.pb"))
         except message.DecodeError as error:
             raise UnreadableError(f"saved_model.pb is no SavedModel: {error}") from error
+        # No bytes at all can be parsed, and many others.
+        if not saved_model.meta_graphs:
+            raise UnreadableError("saved_model.pb is no SavedModel: it has no meta graphs")
+        return saved_model
 
     @property
     def meta_graphs(self) -> dict[tuple[str, ...], meta_graph_pb2.MetaGraphDef]:
@@ -50,15 +57,19 @@ class Module:
         return {tuple(graph.meta_info_def.tags): graph for graph in self.saved_model.meta_graphs}
 
     @functools.cached_property
-    def variables(self) -> dict[str, tuple[tuple[int, ...], str]]:
-        """Shape and dtype of each variable on disk."""
+    def checkpoint(self):
+        """A `tf.train.CheckpointReader` of the variables."""
         try:
-            reader = tf.train.load_checkpoint(str(self.directory / "variables" / "variables"))
+            return tf.train.load_checkpoint(str(self.directory / "variables" / "variables"))
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise UnreadableError(f"variables/ is no checkpoint: {error}") from error
-        dtypes = reader.get_variable_to_dtype_map()
-        shapes = reader.get_variable_to_shape_map()
-        return {name: (tuple(shapes[name]), dtypes[name].name) for name in shapes}
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Type of each variable on disk, as `contract.tensor_type` has it."""
+        dtypes = self.checkpoint.get_variable_to_dtype_map()
+        shapes = self.checkpoint.get_variable_to_shape_map()
+        return {name: contract.tensor_type(dtypes[name].name, shapes[name]) for name in shapes}
 
     @functools.cached_property
     def provenance(self) -> provenance.Provenance:
@@ -76,3 +87,21 @@ class Module:
             return (self.directory / file).read_bytes()
         except OSError as error:
             raise UnreadableError(f"{file} can't be read: {error}") from error
+
+
+def collection(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> meta_graph_pb2.CollectionDef:
+    """The collection of that name; an empty one if there is none."""
+    # Indexing a protobuf map by a missing key would add it.
+    definitions = meta_graph.collection_def
+    return definitions[name] if name in definitions else meta_graph_pb2.CollectionDef()
+
+
+def ancestors(nodes: Mapping[str, node_def_pb2.NodeDef], tensor: str) -> set[str]:
+    """Names of the nodes that a tensor depends on, its own among them."""
+    seen, waiting = set(), [tensor]
+    while waiting:
+        name = waiting.pop().removeprefix("^").split(":")[0]
+        if name not in seen and name in nodes:
+            seen.add(name)
+            waiting.extend(nodes[name].input)
+    return seen

@@ -5,6 +5,9 @@ Equal inputs give equal bytes: no time stamps, no paths, nothing measured.
 
 import dataclasses
 import json
+import reprlib
+import types
+import typing
 from collections.abc import Mapping
 
 from slimhub.signatures import contract
@@ -14,6 +17,14 @@ STATUSES = {
     "verified": "the published checkpoint, its SHA-256 verified",
     "unverified": "UNVERIFIED: not known to be the published checkpoint",
     "synthetic": "UNTRAINED: synthetic weights, for tests and demonstrations only",
+}
+
+_JSON_NAMES = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    int: "an integer",
+    float: "a float",
 }
 
 
@@ -66,35 +77,54 @@ class Provenance:
 
 
 def from_json(text: str) -> Provenance:
-    """Reads a record. Raises `ValueError` saying what is wrong with it."""
+    """Reads a record. Raises `ValueError` saying what is wrong with it, and where."""
     try:
         record = json.loads(text)
-        if record.pop("weights") != STATUSES[record["status"]]:
-            raise ValueError("`weights` does not say what `status` means")
-        interface = record.pop("interface")
-        files = record.pop("checkpoint")
-        end_points = interface.pop("end_points")
-        specs = {key: interface.pop(key) for key in ("feature_vector", "logits", "predictions")}
-        provenance = Provenance(
-            **record,
-            checkpoint=tuple(SourceFile(**file) for file in files),
-            interface=contract.Interface(
-                **{key: _tuples(value) for key, value in interface.items()},
-                **{key: _spec(value) for key, value in specs.items()},
-                end_points={key: _spec(value) for key, value in end_points.items()},
-            ),
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    weights = record.pop("weights", None) if isinstance(record, dict) else None
+    provenance = _read(Provenance, record, "")
+    if provenance.status not in STATUSES:
+        known = ", ".join(STATUSES)
+        raise ValueError(f"status: expected one of {known}, got {provenance.status!r}")
+    if weights != provenance.weights:
+        raise ValueError(
+            f"weights: with the status {provenance.status}, expected {provenance.weights!r}, got {weights!r}"
         )
-        provenance.promise()
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{type(error).__name__}: {error}") from error
+    provenance.promise()
     return provenance
 
 
-def _spec(record) -> contract.TensorSpec | None:
-    if record is None:
-        return None
-    return contract.TensorSpec(**{key: _tuples(value) for key, value in record.items()})
+def _read(kind, value, where: str):
+    """What `json.loads` gave, as the type that a field is annotated with."""
+    arguments = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        [other] = set(arguments) - {types.NoneType}
+        return None if value is None else _read(other, value, where)
+    if dataclasses.is_dataclass(kind):
+        kinds = typing.get_type_hints(kind)
+        found = _json(dict, value, where)
+        for what, names in (("missing", kinds.keys() - found), ("unknown", found.keys() - kinds)):
+            if names:
+                raise ValueError(f"{where or 'the record'}: {what}: {', '.join(sorted(names))}")
+        inside = f"{where}." if where else ""
+        return kind(**{name: _read(kinds[name], found[name], inside + name) for name in kinds})
+    if typing.get_origin(kind) is Mapping:
+        found = _json(dict, value, where)
+        return {key: _read(arguments[1], found[key], f"{where}[{key!r}]") for key in found}
+    if typing.get_origin(kind) is tuple:
+        found = _json(list, value, where)
+        if arguments[-1] is Ellipsis:
+            arguments = arguments[:1] * len(found)
+        if len(found) != len(arguments):
+            raise ValueError(f"{where}: expected {len(arguments)} items, got {len(found)}")
+        items = zip(arguments, found, strict=True)
+        return tuple(_read(item, one, f"{where}[{i}]") for i, (item, one) in enumerate(items))
+    return _json(kind, value, where)
 
 
-def _tuples(value):
-    return tuple(value) if isinstance(value, list) else value
+def _json(kind: type, value, where: str):
+    if type(value) is not kind:
+        name = _JSON_NAMES[kind]
+        raise ValueError(f"{where or 'the record'}: expected {name}, got {reprlib.repr(value)}")
+    return value

@@ -1,11 +1,15 @@
 """Runs a module as TF1 does: a meta graph of it in a session, its variables restored."""
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+
+# Of an error in a session: what went wrong, between two stack traces.
+_REASON = re.compile(r"^Node: [^\n]*\n(.+?)(?=\n\t \[\[|\n\nOriginal stack trace|\Z)", re.M | re.S)
 
 
 class RunningGraph:
@@ -54,3 +58,10 @@ def load(directory: Path, *, tags: tuple[str, ...]) -> Iterator[RunningGraph]:
     with contextlib.closing(tf.compat.v1.Session(graph=tf.Graph())) as session:
         meta_graph = tf.compat.v1.saved_model.loader.load(session, list(tags), str(directory))
         yield RunningGraph(session, meta_graph)
+
+
+def describe(error: Exception) -> str:
+    """An error in one line, without the stack traces that TensorFlow's messages carry."""
+    found = _REASON.search(str(error))
+    reason = found[1] if found else str(error)
+    return f"{type(error).__name__}: {' '.join(reason.split())}"

@@ -1,127 +1,37 @@
 """slimhub.export.download against a real server that misbehaves on command."""
 
 import hashlib
-import http.server
 import io
-import random
 import re
-import socket
 import sys
-import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import tenacity
+from misbehaving_server import (
+    HALF,
+    NAME,
+    PAYLOAD,
+    WRONG,
+    closed_url,
+    endless,
+    fail,
+    good,
+    hang,
+    redirect,
+    send,
+    send_all,
+    send_chunked,
+    serving,
+    stall,
+)
 
 from slimhub.export import download
 from slimhub.export.errors import DownloadError
 from slimhub.models.catalog import Archive
 
-PAYLOAD = random.Random(0).randbytes(300_000)
-HALF = len(PAYLOAD) // 2
-WRONG = PAYLOAD[::-1]
-NAME = "inception_v2.tar.gz"
 ATTEMPTS = 3
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Leaves each request to the next of the server's behaviours; the last one stays."""
-
-    def do_GET(self):
-        with self.server.turn:
-            behaviours, requests = self.server.behaviours, self.server.requests
-            behave = behaviours[min(len(requests), len(behaviours) - 1)]
-            self.log = {"range": self.headers["Range"], "sent": 0, "headers": dict(self.headers)}
-            requests.append(self.log)
-        behave(self)
-
-    def answer(self, status, body=b"", *, length: int | None = None, **headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        self.end_headers()
-        self.log["sent"] = len(body)
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
-class Server(http.server.ThreadingHTTPServer):
-    def __init__(self, *behaviours: Callable[[Handler], None]):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.behaviours = behaviours
-        self.requests: list[dict] = []
-        self.turn = threading.Lock()
-        self.closing = threading.Event()
-        self.url = f"http://127.0.0.1:{self.server_port}/models/{NAME}"
-
-    def handle_error(self, request, client_address):
-        """A client that hangs up in the middle is part of the game."""
-
-
-def start_of(handler: Handler) -> int:
-    match = re.fullmatch(r"bytes=(\d+)-", handler.log["range"] or "bytes=0-")
-    return int(match[1])
-
-
-def send(body: bytes, *, sent: int = sys.maxsize, declared: int | None = None):
-    """Answers with the body from where the client asks; may send less, or declare otherwise."""
-
-    def behave(handler: Handler):
-        start = start_of(handler)
-        rest = body[start:]
-        length = len(rest) if declared is None else declared
-        headers = {"Content_Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
-        handler.answer(206 if start else 200, rest[:sent], length=length, **headers)
-
-    return behave
-
-
-def send_all(body: bytes, *, status=200, **headers):
-    """Answers with the whole body, whatever range is asked for, and declares no length."""
-    return lambda handler: handler.answer(status, body, **headers)
-
-
-def send_chunked(body: bytes):
-    """Announces a chunk, and closes the connection within."""
-
-    def behave(handler: Handler):
-        framed = b"%x\r\n%s" % (len(PAYLOAD), body)
-        handler.answer(200, framed, Transfer_Encoding="chunked")
-
-    return behave
-
-
-def fail(status: int, **headers):
-    return lambda handler: handler.answer(status, length=0, **headers)
-
-
-def hang(handler: Handler):
-    handler.server.closing.wait(10)
-
-
-def stall(handler: Handler):
-    send(PAYLOAD, sent=HALF)(handler)
-    handler.wfile.flush()
-    hang(handler)
-
-
-def endless(handler: Handler):
-    handler.answer(200)
-    while not handler.server.closing.is_set():
-        handler.wfile.write(PAYLOAD)
-
-
-def redirect(handler: Handler):
-    handler.answer(302, length=0, Location=handler.path)
-
-
-good = send(PAYLOAD)
 
 
 @pytest.fixture(autouse=True)
@@ -134,28 +44,8 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def serve():
-    """Starts a server with the given behaviours, one a request."""
-    servers = []
-
-    def serve(*behaviours) -> Server:
-        server = Server(*behaviours)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        return server
-
-    yield serve
-    for server in servers:
-        server.closing.set()
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def closed_url():
-    """Where nobody listens, as without a network."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    return f"http://127.0.0.1:{port}/{NAME}"
+    with serving() as serve:
+        yield serve
 
 
 @pytest.fixture
@@ -165,18 +55,18 @@ def cache(tmp_path) -> Path:
 
 @pytest.fixture
 def cached(cache) -> Path:
+    cache.mkdir(parents=True)
     return cache / NAME
 
 
 @pytest.fixture
-def part(cache) -> Path:
-    cache.mkdir(parents=True)
-    return cache / f"{NAME}.part"
+def part(cached) -> Path:
+    return cached.with_name(f"{NAME}.part")
 
 
 @pytest.fixture
 def fetch(cache):
-    def fetch(*urls: str, timeout=(2, 2), attempts=ATTEMPTS) -> Path:
+    def fetch(*urls: str, **kwargs) -> Path:
         archive = Archive(
             name=NAME,
             member="inception_v2.ckpt",
@@ -185,19 +75,14 @@ def fetch(cache):
             sha256=hashlib.sha256(PAYLOAD).hexdigest(),
             max_member_bytes=1 << 20,
         )
-        return download.fetch(
-            archive,
-            cache=cache,
-            attempts=attempts,
-            timeout=timeout,
-            wait=tenacity.wait_fixed(0.01),
-        )
+        defaults = {"attempts": ATTEMPTS, "timeout": (2, 2), "wait": tenacity.wait_fixed(0.01)}
+        return download.fetch(archive, cache=cache, **defaults | kwargs)
 
     return fetch
 
 
 @pytest.fixture
-def refuse(fetch, cached):
+def refuse(fetch, cache):
     """Fetches what can't be fetched; returns the message, after checking what all have."""
 
     def refuse(*urls: str, **kwargs) -> str:
@@ -207,18 +92,18 @@ def refuse(fetch, cached):
         assert caught.value.exit_code == 3
         assert "Tried:" in message
         assert f"Expected {len(PAYLOAD)} bytes, SHA-256" in message
-        assert f"put it at {cached}" in message
+        assert f"put it at {cache / NAME}" in message
         assert f"--checkpoint=/path/to/{NAME}" in message
         return message
 
     return refuse
 
 
-def test_download(serve, fetch, cache, cached):
-    """An archive is downloaded with one request and lies in the cache under its name."""
+def test_download(serve, fetch, cache):
+    """An archive is downloaded with one request and lies in the new cache under its name."""
     server = serve(good)
-    assert fetch(server.url) == cached
-    assert cached.read_bytes() == PAYLOAD
+    assert fetch(server.url) == cache / NAME
+    assert (cache / NAME).read_bytes() == PAYLOAD
     (request,) = server.requests
     assert request["range"] is None
     assert request["headers"]["Accept-Encoding"] == "identity"
@@ -227,7 +112,6 @@ def test_download(serve, fetch, cache, cached):
 
 def test_cached(serve, fetch, cached):
     """An intact archive in the cache is returned with no request and no lock."""
-    cached.parent.mkdir(parents=True)
     cached.write_bytes(PAYLOAD)
     server = serve(good)
     assert fetch(server.url) == cached
@@ -238,30 +122,24 @@ def test_cached(serve, fetch, cached):
 @pytest.mark.parametrize("content", [WRONG, PAYLOAD[:-1], PAYLOAD + b"x", b""])
 def test_damaged_cache(serve, fetch, cached, content):
     """A damaged archive in the cache is downloaded anew and replaced."""
-    cached.parent.mkdir(parents=True)
     cached.write_bytes(content)
     server = serve(good)
     assert fetch(server.url).read_bytes() == PAYLOAD
     assert len(server.requests) == 1
 
 
-def test_damaged_cache_without_network(refuse, closed_url, cached):
+def test_damaged_cache_without_network(refuse, cached):
     """The message of a failure tells what is wrong with the file in the cache."""
-    cached.parent.mkdir(parents=True)
     cached.write_bytes(b"<html>")
-    message = refuse(closed_url)
+    message = refuse(closed_url())
     assert f"{cached}: 6 bytes, expected {len(PAYLOAD)}" in message
     assert cached.read_bytes() == b"<html>"
 
 
 @pytest.mark.parametrize(
     "interrupted",
-    [
-        pytest.param(send(PAYLOAD, sent=HALF), id="length_declared"),
-        pytest.param(send_all(PAYLOAD[:HALF]), id="no_length"),
-        pytest.param(send_chunked(PAYLOAD[:HALF]), id="chunked"),
-        pytest.param(stall, id="read_timeout"),
-    ],
+    [send(PAYLOAD, sent=HALF), send_all(PAYLOAD[:HALF]), send_chunked(PAYLOAD[:HALF]), stall],
+    ids=["length_declared", "no_length", "chunked", "read_timeout"],
 )
 def test_resume(serve, fetch, interrupted):
     """What a lost connection has brought is not asked for again."""
@@ -304,48 +182,31 @@ def test_part_of_another_url(serve, fetch):
     assert [request["sent"] < len(PAYLOAD) for request in whole.requests] == [True]
 
 
-@pytest.mark.parametrize(
-    "ignore",
-    [
-        pytest.param(send_all(PAYLOAD), id="range_ignored"),
-        pytest.param(send_all(PAYLOAD, length=len(PAYLOAD)), id="range_ignored_with_length"),
-    ],
-)
-def test_range_ignored(serve, fetch, part, ignore):
-    """A server that sends everything again is taken at that."""
-    part.write_bytes(WRONG[:HALF])
-    server = serve(ignore)
-    assert fetch(server.url).read_bytes() == PAYLOAD
-    assert [request["range"] for request in server.requests] == [f"bytes={HALF}-"]
+REST = f"bytes={HALF}-"
+PARTS = {
+    # Name: what is there, what the server does, what it is asked for.
+    "range_ignored": (WRONG[:HALF], [send_all(PAYLOAD)], [REST]),
+    "ignored_with_length": (WRONG[:HALF], [send_all(PAYLOAD, length=len(PAYLOAD))], [REST]),
+    "416": (PAYLOAD[:HALF], [fail(416), good], [REST, None]),
+    "no_content_range": (PAYLOAD[:HALF], [send_all(PAYLOAD, status=206), good], [REST, None]),
+    "other_content_range": (
+        PAYLOAD[:HALF],
+        [send_all(PAYLOAD, status=206, Content_Range="bytes 0-299999/300000"), good],
+        [REST, None],
+    ),
+    "stale": (WRONG[:HALF], [good], [REST, None]),
+    "wrong": (WRONG, [good], [None]),
+    "too_long": (WRONG + b"x", [good], [None]),
+}
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        pytest.param(fail(416), id="416"),
-        pytest.param(send_all(PAYLOAD, status=206), id="no_content_range"),
-        pytest.param(
-            send_all(PAYLOAD, status=206, Content_Range="bytes 0-299999/300000"),
-            id="other_content_range",
-        ),
-        pytest.param(send(WRONG), id="stale_part"),
-    ],
-)
-def test_part_that_does_not_fit(serve, fetch, part, refusal):
+@pytest.mark.parametrize(("content", "behaviours", "ranges"), PARTS.values(), ids=PARTS)
+def test_part_that_does_not_fit(serve, fetch, part, content, behaviours, ranges):
     """A part that can't be continued, or not to the right sum, is given up for a fresh start."""
-    part.write_bytes(PAYLOAD[:HALF])
-    server = serve(refusal, good)
-    assert fetch(server.url).read_bytes() == PAYLOAD
-    assert [request["range"] for request in server.requests] == [f"bytes={HALF}-", None]
-
-
-@pytest.mark.parametrize("content", [WRONG, WRONG + b"x"])
-def test_part_that_is_too_long(serve, fetch, part, content):
-    """A part that has nothing to continue is not asked for more."""
     part.write_bytes(content)
-    server = serve(good)
+    server = serve(*behaviours)
     assert fetch(server.url).read_bytes() == PAYLOAD
-    assert [request["range"] for request in server.requests] == [None]
+    assert [request["range"] for request in server.requests] == ranges
 
 
 def test_wrong_sum_of_a_part_twice(serve, refuse, part):
@@ -387,12 +248,13 @@ def test_failure(serve, refuse, cached, behave, reason, num_requests):
     assert not cached.exists()
 
 
-def test_no_network(refuse, closed_url, cached):
-    """A connection that nobody accepts is a `DownloadError`, after all attempts."""
-    message = refuse(closed_url)
-    assert f"  {closed_url}: ConnectionError: " in message
-    assert "Connection refused" in message
-    assert f"({ATTEMPTS} attempts)" in message
+def test_no_network(refuse, cached):
+    """A connection that nobody accepts is a `DownloadError`, after all attempts, in few words."""
+    url = closed_url()
+    message = refuse(url)
+    assert f"  {url}: ConnectionError: " in message
+    assert message.count(url) == 1
+    assert f"Connection refused ({ATTEMPTS} attempts)" in message
     assert not cached.exists()
 
 
@@ -411,9 +273,9 @@ def test_next_url(serve, fetch, behave):
     assert [request["range"] for request in second.requests] == [None]
 
 
-def test_all_urls_fail(serve, refuse, closed_url):
+def test_all_urls_fail(serve, refuse):
     """The message lists every url that was tried, in order, each with its reason."""
-    urls = [serve(fail(404)).url, closed_url, serve(send(WRONG)).url]
+    urls = [serve(fail(404)).url, closed_url(), serve(send(WRONG)).url]
     lines = refuse(*urls).splitlines()
     first, *tried = [line.strip() for line in lines if line.startswith("  ")]
     assert first.endswith(f"{NAME}: not there")
@@ -470,7 +332,7 @@ def test_disk_full(serve, refuse, part):
 
 def test_directory_in_place_of_the_archive(serve, refuse, cached):
     """A directory under the archive's name is a `DownloadError`, and stays."""
-    cached.mkdir(parents=True)
+    cached.mkdir()
     assert str(cached) in refuse(serve(good).url)
     assert cached.is_dir()
 

@@ -1,0 +1,48 @@
+# Every target sets up .venv by itself: when it is missing, when its interpreter is gone, when
+# the checkout was moved, and when setup.cfg or pyproject.toml changed.
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
+
+.DEFAULT_GOAL := help
+.PHONY: help demo export check test lint format clean
+
+ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
+.PHONY: $(READY)
+endif
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY)  ## export version 3 of every module from synthetic weights, and use each
+	$(PY) -m slimhub.export.demo
+
+export: $(READY)  ## export: VERSION=1|3 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARGS=...]
+	$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(MODEL:%=--model=%) \
+		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
+		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+
+check: $(READY)  ## check modules against their contract: MODULES="dir ..." [ARGS=--json]
+	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
+
+test: $(READY)  ## run the tests: [ARGS=...]
+	$(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup $(ARGS)
+
+lint: $(READY)  ## check style and formatting
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: $(READY)  ## mend what lint complains of, where that can be done
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:  ## remove everything that was made here, .venv included
+	rm -rf build $(VENV) *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): setup.cfg pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,135 @@
+"""Real checkpoints and real modules, each made once a session, whatever the number of workers."""
+
+import contextlib
+import dataclasses
+import fcntl
+import itertools
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+from slimhub.export import archive, exporter, synthetic
+from slimhub.models import catalog
+from slimhub.signatures import contract
+
+ALL_MODULES = tuple(itertools.product(catalog.names(), contract.TASKS, contract.VERSIONS))
+
+
+def pytest_collection_modifyitems(items):
+    # What concerns both tasks of a model goes to one worker, which exports and loads them once.
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "exported" in callspec.params:
+            model, _, version = callspec.params["exported"]
+            item.add_marker(pytest.mark.xdist_group(f"{model}-{version}"))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory) -> Path:
+    """A directory that all workers of the session see."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    shared.mkdir(exist_ok=True)
+    return shared
+
+
+@contextlib.contextmanager
+def _alone(path: Path):
+    """Holds the lock of `path`; whoever comes second finds it made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(f"{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def archives(shared):
+    """A directory with the synthetic archive of every model, laid out like the published ones."""
+    directory = shared / "archives"
+    for model in catalog.MODELS:
+        with _alone(directory / model.archive.name):
+            if not (directory / model.archive.name).exists():
+                synthetic.write_archive(model, into=directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def checkpoint(shared, archives):
+    """A function that gives the V1 checkpoint file of a model, out of its archive."""
+
+    def get(name: str) -> Path:
+        published = catalog.get(name).archive
+        path = shared / "checkpoints" / published.member
+        with _alone(path):
+            if not path.exists():
+                archive.extract(
+                    archives / published.name,
+                    member=published.member,
+                    max_bytes=published.max_member_bytes,
+                    into=path.parent,
+                )
+        return path
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def module(shared, archives):
+    """A function that gives the directory of an exported module. Do not write into it."""
+
+    def get(model: str, task: str, version: int) -> Path:
+        request = exporter.ExportRequest(
+            version=version,
+            models=(model,),
+            tasks=(task,),
+            checkpoint=str(archives),
+            output=shared / "modules",
+        )
+        path = request.output / request.handle(model, task)
+        with _alone(path):
+            if not path.exists():
+                [outcome] = exporter.export(request)
+                if outcome.error is not None:
+                    raise outcome.error
+        return path
+
+    return get
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Exported:
+    """A module that was exported, and what it is; do not write into its directory."""
+
+    model: catalog.Model
+    task: str
+    version: int
+    directory: Path
+
+
+@pytest.fixture(scope="session", params=ALL_MODULES, ids=lambda p: "-".join(map(str, p)))
+def exported(request, module) -> Exported:
+    """Every module of every version, one after the other."""
+    model, task, version = request.param
+    return Exported(
+        model=catalog.get(model),
+        task=task,
+        version=version,
+        directory=module(model, task, version),
+    )
+
+
+@pytest.fixture(scope="session")
+def images():
+    """A function that gives noise: float32 `[batch, height, width, 3]` in [0, 1], always the same."""
+
+    def get(batch: int, height: int = 224, width: int | None = None) -> np.ndarray:
+        size = (batch, height, width or height, 3)
+        return np.random.RandomState(batch + height).uniform(size=size).astype(np.float32)
+
+    return get

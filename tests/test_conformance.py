@@ -1,0 +1,299 @@
+"""signatures/conformance.py: good modules, other directories, and reports of both.
+
+Here is also what the tests of the checks share: a small good module, and how it is broken.
+"""
+
+import dataclasses
+import functools
+import json
+import shutil
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tf_slim import nets
+
+from slimhub.export import exporter
+from slimhub.models import catalog
+from slimhub.signatures import conformance, contract, graph_checks, provenance, value_checks
+from slimhub.signatures.contract import TensorSpec
+
+# The first layers of Inception V1: most checks care for depth only in that it takes time.
+STEM = dataclasses.replace(
+    catalog.get("inception_v1"),
+    name="stem",
+    base="stem",
+    image_size=(32, 32),
+    num_features=192,
+    num_batch_norms=3,
+    num_regularized=4,
+)
+
+
+def export_stem(output: Path) -> Path:
+    """Exports a feature vector of `STEM` of versions 1 and 3, and gives the directory of both."""
+    base = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nets, STEM.base, base, raising=False)
+        patch.setattr(catalog, "get", {STEM.name: STEM}.get)
+        for version in (1, 3):
+            request = exporter.ExportRequest(
+                version=version,
+                models=(STEM.name,),
+                tasks=("feature_vector",),
+                checkpoint="synthetic",
+                output=output,
+            )
+            [outcome] = exporter.export(request)
+            assert outcome.error is None
+    return outcome.directory.parent
+
+
+def broken_copy(good: Path, to: Path, change) -> Path:
+    """Copies a module; `change` gets the copy's directory, SavedModel and two meta graphs."""
+    shutil.copytree(good, to)
+    path = to / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    infer, train = saved_model.meta_graphs
+    change(types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train))
+    path.write_bytes(saved_model.SerializeToString())
+    return to
+
+
+def rewrite_variables(directory: Path, change) -> None:
+    """`change` gets all variables on disk: arrays by name."""
+    prefix = str(directory / "variables" / "variables")
+    reader = tf.train.load_checkpoint(prefix)
+    arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    change(arrays)
+    names = sorted(arrays)
+    tensors = [arrays[name] for name in names]
+    slices = [""] * len(names)
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=slices, tensors=tensors)
+
+
+def node(graph, name):
+    return next(node for node in graph.graph_def.node if node.name == name)
+
+
+def breakage(change, says, *failed):
+    """How a module is broken, what the first check says that fails then, and all that fail."""
+    return change, says, failed
+
+
+def ids_of(checks):
+    return [check.__name__.replace("_", "-") for check in checks]
+
+
+@pytest.fixture(scope="module")
+def stem(tmp_path_factory):
+    return export_stem(tmp_path_factory.mktemp("stem"))
+
+
+@pytest.mark.parametrize(
+    "handle",
+    [
+        "inception_v1/classification/3",
+        "inception_v1/feature_vector/1",
+        "inception_v2/classification/1",
+    ],
+)
+def test_good_module(module, handle):
+    """A good module passes every check."""
+    model, task, version = handle.split("/")
+    report = conformance.check(module(model, task, int(version)))
+    assert (report.ok, report.failed) == (True, ())
+    assert report.handle == f"google/imagenet/{handle}"
+    assert report.weights.startswith("UNVERIFIED")
+    assert tuple(result.id for result in report.results) == conformance.ids()
+    assert {result.status for result in report.results} == {"passed"}
+
+
+def test_ids():
+    """Ids are those of the checks, each only once, in the order of the report."""
+    checks = [conformance.readable, *graph_checks.CHECKS, *value_checks.CHECKS]
+    assert list(conformance.ids()) == ids_of(checks)
+    assert len(set(conformance.ids())) == len(checks)
+
+
+def test_nan_in_a_variable(module, tmp_path):
+    """A whole network with one weight that is not finite fails the checks that look at values."""
+    name = "InceptionV1/Conv2d_1a_7x7/weights"
+
+    def change(m):
+        rewrite_variables(m.directory, lambda arrays: arrays[name].put(0, np.nan))
+
+    good = module("inception_v1", "feature_vector", 1)
+    report = conformance.check(broken_copy(good, tmp_path / "1", change))
+    problems = {result.id: result.problems for result in report.failed}
+    assert "{} default default: 2048 of 2048 values are not finite" in problems["finite-outputs"]
+    assert problems.keys() == {
+        "finite-outputs",
+        "batch-independence",
+        "deterministic-features",
+        "moving-averages",
+    }
+
+
+def test_training_batch_norm_at_inference(module, tmp_path):
+    """A whole network with batch norms that use the batch, at inference, depends on the batch."""
+
+    def change(m):
+        for each in m.infer.graph_def.node:
+            if each.op == "FusedBatchNormV3":
+                each.attr["is_training"].b = True
+
+    good = module("inception_v1", "feature_vector", 1)
+    [failed] = conformance.check(broken_copy(good, tmp_path / "1", change)).failed
+    assert failed.id == "batch-independence"
+    assert failed.problems[0].startswith("{} default: image 0 alone and in a batch, expected")
+
+
+def save_tf2(path):
+    root = tf.Module()
+    root.variable = tf.Variable(1.0)
+    root.function = tf.function(lambda: root.variable, input_signature=[])
+    tf.saved_model.save(root, path)
+
+
+def write(name, content):
+    """Writes a file into the directory of a good module, in place of what is there."""
+
+    def change(path, good):
+        shutil.copytree(good, path)
+        (path / name).write_bytes(content)
+
+    return change
+
+
+def remove(name):
+    def change(path, good):
+        shutil.copytree(good, path)
+        (path / name).unlink()
+
+    return change
+
+
+# What is made of a good module, and what `readable` says of it.
+NO_MODULES = {
+    "absent": (lambda path, good: None, "module is not a directory"),
+    "file": (lambda path, good: path.write_text("{}"), "module is not a directory"),
+    "empty": (lambda path, good: path.mkdir(), "module is no module: it has no saved_model.pb"),
+    "tf2": (lambda path, good: save_tf2(path), f"there is no {contract.PROVENANCE}"),
+    "no_saved_model": (remove("saved_model.pb"), "it has no saved_model.pb"),
+    "garbage": (write("saved_model.pb", b"garbage"), "saved_model.pb is no SavedModel: "),
+    "no_graphs": (write("saved_model.pb", b""), "saved_model.pb is no SavedModel: it has no meta"),
+    "no_index": (remove("variables/variables.index"), "variables/ is no checkpoint: "),
+    "garbage_index": (write("variables/variables.index", b"x"), "variables/ is no checkpoint: "),
+    "no_provenance": (remove(contract.PROVENANCE), f"there is no {contract.PROVENANCE}"),
+    "no_utf_8": (write(contract.PROVENANCE, b"\xff"), f"{contract.PROVENANCE} is malformed: "),
+    "no_json": (write(contract.PROVENANCE, b"{"), f"{contract.PROVENANCE} is malformed: "),
+    "no_record": (write(contract.PROVENANCE, b"[]"), f"{contract.PROVENANCE} is malformed: "),
+}
+
+
+@pytest.mark.parametrize(("make", "says"), NO_MODULES.values(), ids=NO_MODULES)
+def test_no_module(stem, tmp_path, make, says):
+    """A directory that is no module is not readable, for a reason; nothing else is checked then."""
+    path = tmp_path / "module"
+    make(path, stem / "3")
+    report = conformance.check(path)
+    assert not report.ok
+    [readable] = report.failed
+    assert readable.id == "readable"
+    assert says in "\n".join(readable.problems)
+    assert {result.status for result in report.results[1:]} == {"not run"}
+    assert (report.handle, report.weights) == (None, None)
+    assert json.loads(report.to_json())["ok"] is False
+
+
+def test_every_reason_at_once(tmp_path):
+    """An empty directory is told all that is missing to be read."""
+    [readable] = conformance.check(tmp_path).failed
+    assert len(readable.problems) == 3
+
+
+# What a good module is held to instead of its own promise, and what fails then.
+OTHER_INTERFACES = {
+    "variables": (dict(num_variables=13), {"variables"}),
+    "trainable": (dict(num_trainable_variables=7), {"variables"}),
+    "scope": (dict(scope="InceptionV9"), {"variables"}),
+    "batch_norms": (dict(num_batch_norms=4), {"update-ops"}),
+    "losses": (dict(num_regularization_losses=4), {"regularization-losses"}),
+    "image_size": (dict(image_size=(64, 64)), {"attachment"}),
+    "rescale": (dict(rescale=(1.0, 0.0)), {"image-range"}),
+    "end_points": (dict(end_points={}), {"signature-outputs"}),
+    "features": (
+        dict(feature_vector=TensorSpec(name="hub_input/Sub:0", shape=(None, 7))),
+        {"signature-outputs", "default-output", "tensor-names", "output-shapes"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "failed"), OTHER_INTERFACES.values(), ids=OTHER_INTERFACES)
+def test_other_interface(stem, changes, failed):
+    """A module is held to the promise that is given, and not to what it says of itself."""
+    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    interface = dataclasses.replace(record.interface, **changes)
+    promise = contract.promise(version=3, task="feature_vector", interface=interface)
+    report = conformance.check(stem / "3", promise=promise)
+    found = {result.id: result.problems for result in report.failed}
+    assert found.keys() == {"provenance", *failed}
+    [name] = changes
+    assert found["provenance"][0].startswith(f"interface.{name}: expected")
+
+
+def test_other_version(stem):
+    """A module of version 3 does not keep the promise of version 1."""
+    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    promise = dataclasses.replace(record, version=1).promise()
+    found = {r.id: r.problems for r in conformance.check(stem / "3", promise=promise).failed}
+    assert found.keys() == {
+        "provenance",
+        "signature-names",
+        "signature-inputs",
+        "attachment",
+        "image-sizes",
+        "moving-averages",
+    }
+    assert found["provenance"] == ("version: expected 1, got 3",)
+
+
+def test_many_problems(stem):
+    """Of many problems of a check, the first are told and the others counted."""
+    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    absent = {f"InceptionV1/Absent_{i}": record.interface.feature_vector for i in range(30)}
+    interface = dataclasses.replace(
+        record.interface, end_points={**record.interface.end_points, **absent}
+    )
+    promise = contract.promise(version=3, task="feature_vector", interface=interface)
+    report = conformance.check(stem / "3", promise=promise)
+    problems = {result.id: result.problems for result in report.failed}["signature-outputs"]
+    # 30 in each of two signatures and two tag sets.
+    assert len(problems) == 21
+    assert problems[-1] == "and 100 more"
+
+
+def test_unforeseen_breakage(stem, tmp_path):
+    """A check that can't cope with a module fails, and raises nothing."""
+    directory = broken_copy(
+        stem / "3", tmp_path / "3", lambda m: m.infer.signature_def["default"].Clear()
+    )
+    found = {result.id: result.problems for result in conformance.check(directory).failed}
+    assert {"signature-inputs", "default-output", "finite-outputs"} < set(found)
+    assert found["finite-outputs"][0].startswith("the check itself failed: ")
+
+
+def test_json(stem):
+    """The report as JSON has all that it has, and whether the module is good."""
+    report = conformance.check(str(stem / "1"))
+    assert json.loads(report.to_json()) == {
+        "directory": str(stem / "1"),
+        "handle": "google/imagenet/stem/feature_vector/1",
+        "weights": "UNTRAINED: synthetic weights, for tests and demonstrations only",
+        "results": [{**dataclasses.asdict(result), "problems": []} for result in report.results],
+        "ok": True,
+    }

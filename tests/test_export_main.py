@@ -1,0 +1,212 @@
+"""python -m slimhub.export: what it prints, and how it exits."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from misbehaving_server import closed_url, fail, send, serving
+
+from slimhub.export import report
+from slimhub.export.errors import CheckError, OutputError
+from slimhub.export.exporter import Outcome
+from slimhub.models import catalog
+
+ONE = ("--version=1", "--model=inception_v1", "--task=feature_vector")
+FEATURE_VECTOR = "google/imagenet/inception_v1/feature_vector/1"
+CLASSIFICATION = "google/imagenet/inception_v1/classification/1"
+FILES = {
+    "assets.extra/provenance.json",
+    "saved_model.pb",
+    "tfhub_module.pb",
+    "variables/variables.data-00000-of-00001",
+    "variables/variables.index",
+}
+
+
+def run(*flags: str, cwd: Path, python=(), **environment: str) -> subprocess.CompletedProcess:
+    """Runs the command line elsewhere than in the checkout; no end of it may be a traceback."""
+    done = subprocess.run(
+        [sys.executable, *python, "-m", "slimhub.export", *flags],
+        cwd=cwd,
+        env={**os.environ, "XDG_CACHE_HOME": str(cwd / "cache"), **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def files(directory: Path) -> set[str]:
+    """All files below, hidden ones too."""
+    return {
+        path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()
+    }
+
+
+@pytest.fixture
+def serve():
+    with serving() as serve:
+        yield serve
+
+
+USAGE = {
+    # Name: the flags, and what the message says.
+    "no_version": ([], "Flag --version must have a value other than None"),
+    "unknown_version": (["--version=2"], "--version=2: value should be one of <1|3>"),
+    "unknown_model": (
+        ["--version=1", "--model=vgg"],
+        "--model=vgg: value should be one of <inception_v1|inception_v2>",
+    ),
+    "unknown_task": (
+        ["--version=1", "--task=detection"],
+        "--task=detection: value should be one of <classification|feature_vector>",
+    ),
+    "unknown_flag": (["--version=1", "--chekpoint=x"], "Unknown command line flag 'chekpoint'"),
+    "stray_arguments": (["--version=1", "a.ckpt", "b"], "no flag takes: a.ckpt b"),
+}
+
+
+@pytest.mark.parametrize(("flags", "says"), USAGE.values(), ids=USAGE)
+def test_usage(tmp_path, flags, says):
+    """Flags that make no sense exit with 2 and one message, and TensorFlow is not waited for."""
+    done = run(*flags, cwd=tmp_path, python=["-X", "importtime"])
+    messages = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2
+    assert says in "\n".join(messages)
+    assert len(messages) <= 3
+    assert done.stdout == ""
+    assert "slimhub.signatures.contract" in done.stderr
+    assert "tensorflow" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_handle_prefix(tmp_path):
+    """A prefix that is no path of names exits with 2 and says which names are allowed."""
+    done = run("--version=1", "--handle_prefix=../google", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--handle_prefix=../google: expected names of letters" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unusable_checkpoints(tmp_path):
+    """Checkpoints that are not there, or not what they should be, exit with 3; all are reported."""
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    archive = catalog.get("inception_v1").archive
+    (weights / archive.name).write_bytes(b"<html>Log in to the network</html>")
+    done = run("--version=1", f"--checkpoint={weights}", cwd=tmp_path)
+    assert done.returncode == 3
+    assert (
+        f"{CLASSIFICATION}, {FEATURE_VECTOR} not exported:\n{weights / archive.name} can't be unpack"
+        in done.stderr
+    )
+    assert "Not a gzipped file" in done.stderr
+    assert f"There is no checkpoint of inception_v2 in {weights}. Tried: " in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == [weights]
+
+
+def test_unusable_urls(tmp_path, serve):
+    """A URL without the published archive exits with 3, and tells how to bring it by hand."""
+    server = serve(fail(404), send(b"x" * catalog.get("inception_v2").archive.num_bytes))
+    done = run("--version=1", f"--checkpoint={server.url}", cwd=tmp_path, NO_PROXY="127.0.0.1")
+    assert done.returncode == 3
+    assert f"  {server.url}: HTTP 404 Not Found\n" in done.stderr
+    assert f"  {server.url}: SHA-256 " in done.stderr
+    for model in catalog.MODELS:
+        path = tmp_path / "cache" / "slimhub" / model.archive.name
+        assert f"SHA-256 {model.archive.sha256}.\n" in done.stderr
+        assert f"put it at {path}\n" in done.stderr
+        assert f"pass --checkpoint=/path/to/{model.archive.name}\n" in done.stderr
+    assert len(server.requests) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"cache"}
+
+
+def test_no_network(tmp_path):
+    """Without a network and with an empty cache, the export exits with 3 and names every place."""
+    proxy = closed_url().rpartition("/")[0]
+    environment = {"http_proxy": proxy, "https_proxy": proxy, "NO_PROXY": "", "no_proxy": ""}
+    done = run("--version=1", "--model=inception_v1", cwd=tmp_path, **environment)
+    archive = catalog.get("inception_v1").archive
+    message = done.stderr.partition("not exported:\n")[2]
+    assert done.returncode == 3
+    for url in archive.urls:
+        assert message.count(url) == 1
+    assert message.count("Connection refused") == len(archive.urls)
+    assert f"put it at {tmp_path / 'cache' / 'slimhub' / archive.name}\n" in message
+    assert len(message) < 2000
+    assert done.stdout == ""
+
+
+def test_output_is_a_file(tmp_path, archives):
+    """An output that can't be written exits with 5 and the system's reason."""
+    (tmp_path / "modules").write_bytes(b"mine")
+    done = run(*ONE, f"--checkpoint={archives}", "--output=modules", cwd=tmp_path)
+    assert done.returncode == 5
+    assert f"modules/{FEATURE_VECTOR} can't be written: " in done.stderr
+    assert "Not a directory: 'modules" in done.stderr
+    assert (tmp_path / "modules").read_bytes() == b"mine"
+
+
+def test_overwrite(tmp_path, archives):
+    """With --overwrite an old version is replaced; a table tells handle, size and parity; exit 0."""
+    old = tmp_path / "modules" / FEATURE_VECTOR
+    old.mkdir(parents=True)
+    (old / "old").write_bytes(b"old")
+    flags = (*ONE, f"--checkpoint={archives}", "--output=modules", "--overwrite")
+    done = run(*flags, cwd=tmp_path)
+    assert done.returncode == 0
+    [row] = [line for line in done.stdout.splitlines() if FEATURE_VECTOR in line]
+    handle, classes, signatures, size, parity, seconds = (
+        cell.strip() for cell in row.strip("│").split("│")
+    )
+    assert (handle, classes) == (FEATURE_VECTOR, "")
+    assert int(signatures) >= 1
+    assert 20 < float(size.removesuffix(" MB")) < 30
+    assert 0 <= float(parity) <= 1e-5
+    assert float(seconds) > 0
+    assert "Weights: UNVERIFIED" in done.stdout
+    assert "not exported" not in done.stderr
+    assert files(tmp_path) == {f"modules/{FEATURE_VECTOR}/{name}" for name in FILES}
+
+
+def test_one_of_two_exists(tmp_path, archives):
+    """A version that exists is left as it is, the others are exported, and the exit code is 4."""
+    existing = tmp_path / FEATURE_VECTOR
+    existing.mkdir(parents=True)
+    (existing / "old").write_bytes(b"old")
+    flags = ("--version=1", "--model=inception_v1", f"--checkpoint={archives}", "--output=.")
+    done = run(*flags, cwd=tmp_path)
+    assert done.returncode == 4
+    assert f"\n│ {CLASSIFICATION} " in done.stdout
+    assert FEATURE_VECTOR not in done.stdout
+    assert f"{FEATURE_VECTOR} not exported:\n{FEATURE_VECTOR} exists and was left" in done.stderr
+    assert "--overwrite" in done.stderr
+    assert files(tmp_path) == {f"{FEATURE_VECTOR}/old"} | {
+        f"{CLASSIFICATION}/{name}" for name in FILES
+    }
+    assert (existing / "old").read_bytes() == b"old"
+    again = run(*flags, "--task=classification", cwd=tmp_path)
+    assert again.returncode == 4
+    assert f"{CLASSIFICATION} exists and was left as it is" in again.stderr
+    assert again.stdout == ""
+
+
+def test_first_failure_counts():
+    """Of several failures the first gives the exit code; without any it is 0."""
+    good = Outcome(handle="a")
+    bad = [Outcome(handle="b", error=error("why")) for error in (CheckError, OutputError)]
+    assert report.exit_code([good]) == 0
+    assert report.exit_code([good, *bad]) == 1
+    assert report.exit_code(bad[::-1]) == 5
+
+
+def test_console_script():
+    """The command is installed as `slimhub-export` too."""
+    [script] = importlib.metadata.entry_points(group="console_scripts", name="slimhub-export")
+    assert script.value == "slimhub.export.__main__:run"
+    assert script.dist.name == "slimhub"

@@ -1,0 +1,141 @@
+"""export/exporter.py: whole exports, and what happens when one goes wrong."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_hub as hub
+
+from slimhub.export import exporter, tf1_hub
+from slimhub.export.errors import CheckError, OutputError, UsageError
+from slimhub.models import catalog
+from slimhub.signatures import contract
+
+
+@pytest.fixture
+def request_one(archives, tmp_path):
+    """Asks for the smallest module."""
+    return exporter.ExportRequest(
+        version=3,
+        models=("inception_v1",),
+        tasks=("feature_vector",),
+        checkpoint=str(archives),
+        output=tmp_path / "modules",
+    )
+
+
+@pytest.fixture
+def write_and_then(monkeypatch):
+    """Has the writer call a function with the weights before, and the directory after it wrote."""
+    write = tf1_hub.write
+
+    def install(*, before=lambda weights: weights, after=lambda directory: None):
+        def write_and_call(directory, *, weights, **kwargs):
+            write(directory, weights=before(weights), **kwargs)
+            after(directory)
+
+        monkeypatch.setattr(tf1_hub, "write", write_and_call)
+
+    return install
+
+
+def test_other_classes(checkpoint, tmp_path, images):
+    """A V2 checkpoint with seven classes becomes a module with seven classes."""
+    reader = tf.train.load_checkpoint(str(checkpoint("inception_v1")))
+    weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    head = "InceptionV1/Logits/Conv2d_0c_1x1"
+    for name in ("weights", "biases"):
+        weights[f"{head}/{name}"] = weights[f"{head}/{name}"][..., :7]
+    weights["global_step"] = np.int64(1234)
+    prefix = tmp_path / "flowers.ckpt"
+    tf.raw_ops.SaveV2(
+        prefix=str(prefix),
+        tensor_names=list(weights),
+        shape_and_slices=[""] * len(weights),
+        tensors=list(weights.values()),
+    )
+    [outcome] = exporter.export(
+        exporter.ExportRequest(
+            version=3,
+            models=("inception_v1",),
+            tasks=("classification",),
+            checkpoint=str(prefix),
+            output=tmp_path / "modules",
+            handle_prefix="me/flowers",
+        )
+    )
+    assert outcome.error is None
+    assert outcome.handle == "me/flowers/inception_v1/classification/3"
+    assert outcome.directory == tmp_path / "modules" / outcome.handle
+    assert outcome.num_classes == 7
+    assert outcome.parity <= 1e-5
+    assert outcome.weights.startswith("UNVERIFIED")
+    assert hub.KerasLayer(str(outcome.directory))(images(2)).shape == (2, 7)
+    record = json.loads((outcome.directory / contract.PROVENANCE).read_text())
+    assert [file["name"] for file in record["checkpoint"]] == [
+        "flowers.ckpt.index",
+        "flowers.ckpt.data-00000-of-00001",
+    ]
+
+
+def test_failed_check(request_one, write_and_then):
+    """A module that breaks its contract is not published, and the message names the checks."""
+    write_and_then(after=lambda directory: (directory / contract.FORMAT_MARKER).write_bytes(b"?"))
+    [outcome] = exporter.export(request_one)
+    assert isinstance(outcome.error, CheckError)
+    assert outcome.error.exit_code == 1
+    assert "format-marker: expected the bytes 08 03" in str(outcome.error)
+    assert not request_one.output.exists()
+
+
+def test_failed_parity(request_one, write_and_then):
+    """A module that keeps the contract with other weights is not published either."""
+    name = "InceptionV1/Mixed_5c/Branch_0/Conv2d_0a_1x1/weights"
+    write_and_then(before=lambda weights: {**weights, name: weights[name] * 1.01})
+    [outcome] = exporter.export(request_one)
+    assert isinstance(outcome.error, CheckError)
+    assert "{} default:default" in str(outcome.error)
+    assert "{train} image_feature_vector:InceptionV1/Mixed_5c" in str(outcome.error)
+    assert "Mixed_5b" not in str(outcome.error)
+    assert not request_one.output.exists()
+
+
+def test_failed_write(request_one, write_and_then):
+    """What TensorFlow can't write is an output error that leaves nothing behind."""
+
+    def fail(directory):
+        # A directory where a file should be: the operation of TensorFlow fails.
+        target = directory / "taken.index"
+        target.mkdir()
+        tf.raw_ops.SaveV2(
+            prefix=str(directory / "taken"),
+            tensor_names=["x"],
+            shape_and_slices=[""],
+            tensors=[tf.zeros([1])],
+        )
+
+    write_and_then(after=fail)
+    [outcome] = exporter.export(request_one)
+    assert isinstance(outcome.error, OutputError)
+    assert outcome.error.exit_code == 5
+    assert "can't be written" in str(outcome.error)
+    assert not request_one.output.exists()
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "/google", "google/", "a//b", "../b", "a/./b", "a b", "a\\b"]
+)
+def test_handle_prefix(prefix):
+    """A prefix that is no path of plain names is refused."""
+    with pytest.raises(UsageError, match="handle_prefix"):
+        exporter.ExportRequest(version=3, handle_prefix=prefix)
+
+
+def test_defaults():
+    """A request asks for everything, under the names that code already has."""
+    request = exporter.ExportRequest(version=3)
+    assert request.models == catalog.names()
+    assert request.tasks == ("classification", "feature_vector")
+    handle = request.handle("inception_v2", "classification")
+    assert handle == "google/imagenet/inception_v2/classification/3"

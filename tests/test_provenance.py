@@ -1,0 +1,165 @@
+"""signatures/provenance.py: where a module came from, written and read."""
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from slimhub.signatures import contract
+from slimhub.signatures.contract import TensorSpec
+from slimhub.signatures.provenance import STATUSES, Provenance, SourceFile, from_json
+
+SHA256 = "0123456789abcdef" * 4
+
+
+def provenance(task="classification", **changes):
+    logits = TensorSpec(name="Net/Logits/SpatialSqueeze:0", shape=(None, 1001))
+    fields = dict(
+        handle=f"google/imagenet/net/{task}/3",
+        model="net",
+        task=task,
+        version=3,
+        status="unverified",
+        checkpoint=(
+            SourceFile(name="net.tar.gz", num_bytes=123, sha256=SHA256),
+            SourceFile(name="net.ckpt", num_bytes=456, sha256=SHA256[::-1]),
+        ),
+        parity_tolerance=1e-5,
+        libraries={"tensorflow": "2.21.0", "slimhub": "0.1.0"},
+        interface=contract.Interface(
+            scope="Net",
+            image_size=(224, 192),
+            min_image_size=(1, 1),
+            rescale=(2.0, 1.0),
+            batch_norm_decay=0.9997,
+            num_batch_norms=2,
+            num_regularization_losses=3,
+            num_variables=8,
+            num_trainable_variables=4,
+            feature_vector=TensorSpec(name="hub_output/x:0", shape=(None, 64)),
+            logits=logits if task == "classification" else None,
+            predictions=logits if task == "classification" else None,
+            end_points={
+                "Net/pool": TensorSpec(name="Net/pool:0", shape=(None, None, None, 64)),
+                "Net/mask": TensorSpec(name="Net/mask:0", shape=(), dtype="int64"),
+            },
+        ),
+    )
+    return Provenance(**{**fields, **changes})
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_round_trip(task, status):
+    """What is read is what was written, types and all."""
+    record = provenance(task, status=status)
+    found = from_json(record.to_json())
+    assert found == record
+    assert found.promise() == record.promise()
+    assert found.to_json() == record.to_json()
+    assert found.weights == STATUSES[status]
+    assert type(found.interface.image_size) is tuple
+
+
+def test_same_bytes():
+    """Equal records give equal bytes, whatever the order in which they were put together."""
+    record = provenance()
+    end_points = dict(reversed(record.interface.end_points.items()))
+    interface = dataclasses.replace(record.interface, end_points=end_points)
+    libraries = dict(reversed(record.libraries.items()))
+    other = dataclasses.replace(record, interface=interface, libraries=libraries)
+    assert other.to_json() == record.to_json()
+
+
+def test_weights_in_words():
+    """The record says in words what its status means, and loudly if the weights are untrained."""
+    record = json.loads(provenance(status="synthetic").to_json())
+    assert record["status"] == "synthetic"
+    assert record["weights"].startswith("UNTRAINED")
+
+
+def test_real_module(module):
+    """The record of a real module has no time and no path in it, and is what is read from it."""
+    directory = module("inception_v1", "classification", 3)
+    text = (directory / contract.PROVENANCE).read_text()
+    assert from_json(text).to_json() == text
+    strings = re.findall(r'"([^"\\]*)"', text)
+    assert "inception_v1.ckpt" in strings
+    for value in strings:
+        assert not re.match(r"~?/|file:|[A-Za-z]:\\", value), value
+        assert not re.search(r"\d\d:\d\d|20\d\d-\d\d-\d\d", value), value
+    # Nor the time in seconds.
+    assert not re.search(r"\b1[789]\d{8}\b", text)
+
+
+def changed(*path, to):
+    """The text of a record with one value changed, or without it."""
+    record = json.loads(provenance().to_json())
+    inner = record
+    for key in path[:-1]:
+        inner = inner[key]
+    if to is None:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = to
+    return json.dumps(record)
+
+
+MALFORMED = {
+    "empty": ("", "Expecting value"),
+    "not_json": ("{'handle': 1}", "Expecting property name"),
+    "list": ("[]", "the record: expected an object, got []"),
+    "null": ("null", "the record: expected an object, got None"),
+    "deep": ("[" * 100_000, "nested too deeply"),
+    "empty_record": ("{}", "the record: missing: checkpoint, handle, interface"),
+    "missing": (changed("handle", to=None), "the record: missing: handle"),
+    "missing_inside": (changed("interface", "scope", to=None), "interface: missing: scope"),
+    "missing_words": (changed("weights", to=None), "weights: with the status unverified, expected"),
+    "unknown": (changed("seal", to="x"), "the record: unknown: seal"),
+    "unknown_inside": (changed("interface", "seal", to="x"), "interface: unknown: seal"),
+    "version_2": (changed("version", to=2), "version: expected one of 1, 3, got 2"),
+    "version_in_words": (changed("version", to="3"), "version: expected an integer, got '3'"),
+    "version_is_true": (changed("version", to=True), "version: expected an integer, got True"),
+    "task": (
+        changed("task", to="detection"),
+        "task: expected one of classification, feature_vector",
+    ),
+    "other_task": (changed("task", to="feature_vector"), "interface.logits: expected it in"),
+    "status": (changed("status", to="good"), "status: expected one of verified, unverified, synth"),
+    "other_words": (changed("weights", to="fine"), "UNVERIFIED: not known to be the published"),
+    "handle": (changed("handle", to=["x"]), "handle: expected a string, got ['x']"),
+    "file": (changed("checkpoint", 1, to="x"), "checkpoint[1]: expected an object, got 'x'"),
+    "files": (changed("checkpoint", to={}), "checkpoint: expected an array, got {}"),
+    "size_of_file": (
+        changed("checkpoint", 0, "num_bytes", to=1.5),
+        "checkpoint[0].num_bytes: expected an integer, got 1.5",
+    ),
+    "library": (
+        changed("libraries", "tensorflow", to=2),
+        "libraries['tensorflow']: expected a string",
+    ),
+    "image_size": (
+        changed("interface", "image_size", to=[224]),
+        "interface.image_size: expected 2 items, got 1",
+    ),
+    "image_height": (
+        changed("interface", "image_size", 0, to="224"),
+        "interface.image_size[0]: expected an integer, got '224'",
+    ),
+    "decay": (
+        changed("interface", "batch_norm_decay", to="0.9997"),
+        "interface.batch_norm_decay: expected a float, got '0.9997'",
+    ),
+    "end_point": (
+        changed("interface", "end_points", "Net/pool", "shape", 3, to="64"),
+        "interface.end_points['Net/pool'].shape[3]: expected an integer, got '64'",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), MALFORMED.values(), ids=MALFORMED)
+def test_malformed(text, says):
+    """A record that is malformed in any way is a ValueError that says where and how."""
+    with pytest.raises(ValueError, match=re.escape(says)):
+        from_json(text)
