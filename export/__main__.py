@@ -8,6 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
+from slimhub.export.errors import UsageError
+from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import command_line, contract
 
@@ -35,13 +37,8 @@ def main(arguments: list[str]) -> int:
     if arguments:
         command_line.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
         return command_line.USAGE
-
-    # These import TensorFlow, which flags that make no sense need not wait for.
-    from slimhub.export import exporter, report
-    from slimhub.export.errors import UsageError
-
     try:
-        request = exporter.ExportRequest(
+        request = ExportRequest(
             version=int(_VERSION.value),
             models=tuple(dict.fromkeys(_MODEL.value)),
             tasks=tuple(dict.fromkeys(_TASK.value)),
@@ -54,6 +51,9 @@ def main(arguments: list[str]) -> int:
     except UsageError as error:
         command_line.complain(str(error))
         return error.exit_code
+    # These import TensorFlow, which flags that make no sense need not wait for.
+    from slimhub.export import exporter, report
+
     return report.exit_code(report.show(request, exporter.export(request)))
 
 

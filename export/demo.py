@@ -7,6 +7,7 @@ from pathlib import Path
 
 from absl import flags
 
+from slimhub.export.request import ExportRequest
 from slimhub.signatures import command_line
 
 _OUTPUT = flags.DEFINE_string("output", "build/demo", "Root directory of the modules.")
@@ -16,7 +17,7 @@ def main(arguments: list[str]) -> int:
     del arguments
     from slimhub.export import exporter, report
 
-    request = exporter.ExportRequest(
+    request = ExportRequest(
         version=3, checkpoint="synthetic", output=Path(_OUTPUT.value), overwrite=True
     )
     outcomes = report.show(request, exporter.export(request))

@@ -4,9 +4,9 @@ Nothing is published that has not been reloaded from disk and checked. Modules a
 one after the other; one that fails does not stop the others.
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
-import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,48 +15,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from slimhub.export import checkpoint, parity, publish, restore, tf1_hub
-from slimhub.export.errors import CheckError, CheckpointError, ExportError, OutputError, UsageError
+from slimhub.export.errors import CheckError, ExportError, OutputError
+from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import conformance, contract
 from slimhub.signatures.provenance import Provenance
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportRequest:
-    """What to export.
-
-    Attributes:
-      version: whose contract the modules keep.
-      models, tasks: names; every combination is exported.
-      checkpoint: see `checkpoint.resolve`.
-      output: root directory of all modules.
-      handle_prefix: between `output` and the model.
-      overwrite: whether a version that exists is replaced.
-      allow_unused: whether variables of the checkpoint that nothing wants are ignored.
-
-    Raises:
-      UsageError: the prefix is none.
-    """
-
-    version: int
-    models: tuple[str, ...] = catalog.names()
-    tasks: tuple[str, ...] = contract.TASKS
-    checkpoint: str | None = None
-    output: Path = Path("build/modules")
-    handle_prefix: str = "google/imagenet"
-    overwrite: bool = False
-    allow_unused: bool = False
-
-    def __post_init__(self):
-        parts = self.handle_prefix.split("/")
-        if not all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in parts):
-            raise UsageError(
-                f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
-                "'.', '_' and '-', separated by single slashes"
-            )
-
-    def handle(self, model: str, task: str) -> str:
-        return f"{self.handle_prefix}/{model}/{task}/{self.version}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,28 +53,31 @@ def export(request: ExportRequest) -> Iterator[Outcome]:
     """Exports every module of a request, and yields how each one went."""
     for name in request.models:
         model = catalog.get(name)
-        with tempfile.TemporaryDirectory(prefix="slimhub-") as workdir:
-            targets = {task: request.output / request.handle(name, task) for task in request.tasks}
+        with contextlib.ExitStack() as stack:
             source = None
-            for task, target in targets.items():
+            for task in request.tasks:
                 handle = request.handle(name, task)
+                target = request.output / handle
                 try:
-                    publish.refuse_existing(target, overwrite=request.overwrite)
+                    publish.refuse_unpublishable(target, overwrite=request.overwrite)
                     # Not before a module wants it, and once a model: it may be a download.
-                    source = source or _resolve(request, model, Path(workdir))
-                    if isinstance(source, CheckpointError):
+                    source = source or _resolve(request, model, stack)
+                    if isinstance(source, ExportError):
                         raise source
                     yield _export_module(request, model, task, target, source)
                 except ExportError as error:
                     yield Outcome(handle=handle, error=error)
 
 
-def _resolve(request: ExportRequest, model: catalog.Model, workdir: Path):
+def _resolve(request: ExportRequest, model: catalog.Model, stack: contextlib.ExitStack):
     """The checkpoint, or the error that every task of the model then shares."""
     try:
-        return checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
-    except CheckpointError as error:
+        workdir = stack.enter_context(tempfile.TemporaryDirectory(prefix="slimhub-"))
+        return checkpoint.resolve(request.checkpoint, model=model, workdir=Path(workdir))
+    except ExportError as error:
         return error
+    except OSError as error:
+        return OutputError(f"There is no temporary directory (TMPDIR chooses one): {error}")
 
 
 def _export_module(request, model, task, target, source: checkpoint.Checkpoint) -> Outcome:

@@ -49,7 +49,8 @@ def compare(
       checkpoint: what `tf.compat.v1.train.Saver` restores them from.
 
     Returns:
-      The largest `difference` of each output, keyed `{tags} signature:output`.
+      The largest `difference` of each output, keyed `{tags} signature:output`, and under
+      `{train}` that of the `regularization_losses`.
     """
     rng = np.random.RandomState(_SEED)
     sizes = _SIZES if promise.images.shape[1] is None else _FIXED_SIZES
@@ -58,17 +59,22 @@ def compare(
         for batch, size in sizes
     ]
     worst: dict[str, float] = {}
+
+    def note(name: str, actual: np.ndarray, expected: np.ndarray) -> None:
+        worst[name] = max(worst.get(name, 0.0), difference(actual, expected))
+
     for tag_set in promise.tag_sets:
         load = _in_session if tag_set.training else _with_hub_load
         with _slim(graphs[tag_set.tags], checkpoint) as reference, load(directory) as module:
             for images in batches:
-                expected, noise = reference(promise, images)
-                actual = module(promise, images, noise)
+                expected, losses, noise = reference(promise, images)
+                actual, actual_losses = module(promise, images, noise)
                 for signature in promise.signatures:
                     for key, spec in signature.outputs.items():
-                        name = f"{{{','.join(tag_set.tags)}}} {signature.name}:{key}"
-                        found = difference(actual[signature.name][key], expected[spec.name])
-                        worst[name] = max(worst.get(name, 0.0), found)
+                        name = f"{tag_set.label} {signature.name}:{key}"
+                        note(name, actual[signature.name][key], expected[spec.name])
+                if actual_losses is not None:
+                    note(f"{tag_set.label} regularization_losses", actual_losses, losses)
     return worst
 
 
@@ -86,10 +92,12 @@ def _slim(built: tf1_hub.BuiltGraph, checkpoint: Path):
             saver = tf.compat.v1.train.Saver(built.network.variables)
             saver.restore(session, str(checkpoint))
 
-        def run(promise: contract.Promise, images: np.ndarray) -> tuple[Arrays, Arrays]:
+        def run(promise: contract.Promise, images: np.ndarray):
             specs = [spec for one in promise.signatures for spec in one.outputs.values()]
-            fetches = {spec.name: spec.name for spec in specs}
-            return session.run((fetches, noise), {promise.images.name: images})
+            outputs = {spec.name: spec.name for spec in specs}
+            fetches = outputs, built.network.regularization_losses, noise
+            outputs, losses, drawn = session.run(fetches, {promise.images.name: images})
+            return outputs, np.array(losses), drawn
 
         yield run
 
@@ -102,7 +110,7 @@ def _with_hub_load(directory: Path):
         assert not noise, "nothing is random at inference"
         # Momentum only moves the moving averages, and only in training: no output may depend on it.
         inputs = {"images": tf.constant(images), "batch_norm_momentum": tf.constant(0.5)}
-        return {
+        outputs = {
             signature.name: {
                 key: tensor.numpy()
                 for key, tensor in module.signatures[signature.name](
@@ -111,6 +119,8 @@ def _with_hub_load(directory: Path):
             }
             for signature in promise.signatures
         }
+        # TF2 gives no access to the collections of this format.
+        return outputs, None
 
     yield run
 
@@ -120,6 +130,7 @@ def _in_session(directory: Path):
     with running.load(directory, tags=("train",)) as module:
 
         def run(promise: contract.Promise, images: np.ndarray, noise: Arrays):
-            return module.run(images, extra_feeds=noise)
+            losses = module.session.run(module.collection("regularization_losses"))
+            return module.run(images, extra_feeds=noise), np.array(losses)
 
         yield run

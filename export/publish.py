@@ -17,13 +17,18 @@ _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 
 
-def refuse_existing(target: Path, *, overwrite: bool) -> None:
-    """Raises `VersionExistsError` if `target` is there and not to be overwritten.
+def refuse_unpublishable(target: Path, *, overwrite: bool) -> None:
+    """Tells before any work is done what would keep `target` from being published.
 
-    Raises `OutputError` if it is there and no directory, which nothing overwrites.
+    Raises:
+      VersionExistsError: it is there and not to be overwritten.
+      OutputError: it is there and no directory, or no directory can be made for it.
     """
     # Unlike those of `Path`, these never raise: what can't be looked at can't be written either.
     if not os.path.lexists(target):
+        parent = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
+        if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
+            raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
         return
     if os.path.islink(target) or not os.path.isdir(target):
         raise OutputError(f"{target} is no directory, and was left as it is.")
@@ -48,7 +53,7 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
       VersionExistsError: `target` exists, or came to be meanwhile, and `overwrite` is false.
       OutputError: it can't be written.
     """
-    refuse_existing(target, overwrite=overwrite)
+    refuse_unpublishable(target, overwrite=overwrite)
     created: list[Path] = []
     directory = _beside(target, "staging")
     try:
@@ -87,7 +92,7 @@ def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-        refuse_existing(target, overwrite=overwrite)
+        refuse_unpublishable(target, overwrite=overwrite)
         if not _exchange(directory, target):
             _replace(directory, target)
 

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from slimhub.export.errors import ExportError
-from slimhub.export.exporter import ExportRequest, Outcome
+from slimhub.export.exporter import Outcome
+from slimhub.export.request import ExportRequest
 from slimhub.signatures import command_line
 
 

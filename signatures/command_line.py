@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -40,5 +39,8 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
-        complain(f"{Path(argv[0]).name}: {error}\n--help lists the flags.")
+        complain(f"{error}\n--help lists the flags.")
         sys.exit(USAGE)
+    except SystemExit:
+        # --help was printed, which absl takes for a failure.
+        sys.exit(0)

@@ -14,7 +14,10 @@ import pytest
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
+from stem import export_stem
+
 from slimhub.export import archive, exporter, synthetic
+from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import contract
 
@@ -84,7 +87,7 @@ def module(shared, archives):
     """A function that gives the directory of an exported module. Do not write into it."""
 
     def get(model: str, task: str, version: int) -> Path:
-        request = exporter.ExportRequest(
+        request = ExportRequest(
             version=version,
             models=(model,),
             tasks=(task,),
@@ -100,6 +103,12 @@ def module(shared, archives):
         return path
 
     return get
+
+
+@pytest.fixture(scope="session")
+def stem(tmp_path_factory) -> Path:
+    """A directory with versions 1 and 3 of a small module, which is quick to check."""
+    return export_stem(tmp_path_factory.mktemp("stem"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

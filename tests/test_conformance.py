@@ -1,106 +1,29 @@
-"""signatures/conformance.py: good modules, other directories, and reports of both.
-
-Here is also what the tests of the checks share: a small good module, and how it is broken.
-"""
+"""signatures/conformance.py: good modules, other directories, and reports of both."""
 
 import dataclasses
-import functools
 import json
 import shutil
-import types
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-from tf_slim import nets
+from stem import broken_copy, ids_of, rewrite_variables
 
-from slimhub.export import exporter
-from slimhub.models import catalog
 from slimhub.signatures import conformance, contract, graph_checks, provenance, value_checks
 from slimhub.signatures.contract import TensorSpec
 
-# The first layers of Inception V1: most checks care for depth only in that it takes time.
-STEM = dataclasses.replace(
-    catalog.get("inception_v1"),
-    name="stem",
-    base="stem",
-    image_size=(32, 32),
-    num_features=192,
-    num_batch_norms=3,
-    num_regularized=4,
-)
+# Of each group of tests that share an export, the module that they share.
+GOOD = [
+    pytest.param(handle, marks=pytest.mark.xdist_group(group))
+    for handle, group in {
+        "inception_v1/classification/3": "inception_v1-3",
+        "inception_v1/feature_vector/1": "inception_v1-1",
+        "inception_v2/classification/1": "inception_v2-1",
+    }.items()
+]
 
 
-def export_stem(output: Path) -> Path:
-    """Exports a feature vector of `STEM` of versions 1 and 3, and gives the directory of both."""
-    base = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets, STEM.base, base, raising=False)
-        patch.setattr(catalog, "get", {STEM.name: STEM}.get)
-        for version in (1, 3):
-            request = exporter.ExportRequest(
-                version=version,
-                models=(STEM.name,),
-                tasks=("feature_vector",),
-                checkpoint="synthetic",
-                output=output,
-            )
-            [outcome] = exporter.export(request)
-            assert outcome.error is None
-    return outcome.directory.parent
-
-
-def broken_copy(good: Path, to: Path, change) -> Path:
-    """Copies a module; `change` gets the copy's directory, SavedModel and two meta graphs."""
-    shutil.copytree(good, to)
-    path = to / "saved_model.pb"
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    infer, train = saved_model.meta_graphs
-    change(types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train))
-    path.write_bytes(saved_model.SerializeToString())
-    return to
-
-
-def rewrite_variables(directory: Path, change) -> None:
-    """`change` gets all variables on disk: arrays by name."""
-    prefix = str(directory / "variables" / "variables")
-    reader = tf.train.load_checkpoint(prefix)
-    arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-    change(arrays)
-    names = sorted(arrays)
-    tensors = [arrays[name] for name in names]
-    slices = [""] * len(names)
-    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=slices, tensors=tensors)
-
-
-def node(graph, name):
-    return next(node for node in graph.graph_def.node if node.name == name)
-
-
-def breakage(change, says, *failed):
-    """How a module is broken, what the first check says that fails then, and all that fail."""
-    return change, says, failed
-
-
-def ids_of(checks):
-    return [check.__name__.replace("_", "-") for check in checks]
-
-
-@pytest.fixture(scope="module")
-def stem(tmp_path_factory):
-    return export_stem(tmp_path_factory.mktemp("stem"))
-
-
-@pytest.mark.parametrize(
-    "handle",
-    [
-        "inception_v1/classification/3",
-        "inception_v1/feature_vector/1",
-        "inception_v2/classification/1",
-    ],
-)
+@pytest.mark.parametrize("handle", GOOD)
 def test_good_module(module, handle):
     """A good module passes every check."""
     model, task, version = handle.split("/")
@@ -119,6 +42,7 @@ def test_ids():
     assert len(set(conformance.ids())) == len(checks)
 
 
+@pytest.mark.xdist_group("inception_v1-1")
 def test_nan_in_a_variable(module, tmp_path):
     """A whole network with one weight that is not finite fails the checks that look at values."""
     name = "InceptionV1/Conv2d_1a_7x7/weights"
@@ -138,6 +62,7 @@ def test_nan_in_a_variable(module, tmp_path):
     }
 
 
+@pytest.mark.xdist_group("inception_v1-1")
 def test_training_batch_norm_at_inference(module, tmp_path):
     """A whole network with batch norms that use the batch, at inference, depends on the batch."""
 

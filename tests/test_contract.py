@@ -219,6 +219,7 @@ def test_tensor_type():
     assert TensorSpec(name="x:0", shape=(), dtype="int64").type == "int64 []"
 
 
+@pytest.mark.xdist_group("inception_v1-3")
 def test_names_in_a_real_module(module):
     """A real module promises the tensors by which users' scripts know the original."""
     found = Module(module("inception_v1", "classification", 3)).provenance.promise()

@@ -67,6 +67,11 @@ USAGE = {
     ),
     "unknown_flag": (["--version=1", "--chekpoint=x"], "Unknown command line flag 'chekpoint'"),
     "stray_arguments": (["--version=1", "a.ckpt", "b"], "no flag takes: a.ckpt b"),
+    "handle_prefix": (
+        ["--version=1", "--handle_prefix=../google"],
+        "--handle_prefix=../google: expected names of letters",
+    ),
+    "output": (["--version=1", "--output=a[b]"], "--output=a[b]: TensorFlow takes"),
 }
 
 
@@ -84,12 +89,12 @@ def test_usage(tmp_path, flags, says):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_handle_prefix(tmp_path):
-    """A prefix that is no path of names exits with 2 and says which names are allowed."""
-    done = run("--version=1", "--handle_prefix=../google", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "--handle_prefix=../google: expected names of letters" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("flag", ["--help", "--helpshort"])
+def test_help(tmp_path, flag):
+    """Asking for help is no failure, and shows the flags."""
+    done = run(flag, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "--checkpoint" in done.stdout
 
 
 def test_unusable_checkpoints(tmp_path):
@@ -143,57 +148,47 @@ def test_no_network(tmp_path):
 
 
 def test_output_is_a_file(tmp_path, archives):
-    """An output that can't be written exits with 5 and the system's reason."""
+    """An output that can't be written exits with 5 and says what is in the way."""
     (tmp_path / "modules").write_bytes(b"mine")
     done = run(*ONE, f"--checkpoint={archives}", "--output=modules", cwd=tmp_path)
     assert done.returncode == 5
     assert f"modules/{FEATURE_VECTOR} can't be written: " in done.stderr
-    assert "Not a directory: 'modules" in done.stderr
+    assert f"{tmp_path / 'modules'} is no directory to write into" in done.stderr
     assert (tmp_path / "modules").read_bytes() == b"mine"
 
 
-def test_overwrite(tmp_path, archives):
-    """With --overwrite an old version is replaced; a table tells handle, size and parity; exit 0."""
-    old = tmp_path / "modules" / FEATURE_VECTOR
-    old.mkdir(parents=True)
-    (old / "old").write_bytes(b"old")
-    flags = (*ONE, f"--checkpoint={archives}", "--output=modules", "--overwrite")
-    done = run(*flags, cwd=tmp_path)
-    assert done.returncode == 0
-    [row] = [line for line in done.stdout.splitlines() if FEATURE_VECTOR in line]
-    handle, classes, signatures, size, parity, seconds = (
-        cell.strip() for cell in row.strip("│").split("│")
-    )
-    assert (handle, classes) == (FEATURE_VECTOR, "")
-    assert int(signatures) >= 1
-    assert 20 < float(size.removesuffix(" MB")) < 30
-    assert 0 <= float(parity) <= 1e-5
-    assert float(seconds) > 0
-    assert "Weights: UNVERIFIED" in done.stdout
-    assert "not exported" not in done.stderr
-    assert files(tmp_path) == {f"modules/{FEATURE_VECTOR}/{name}" for name in FILES}
-
-
-def test_one_of_two_exists(tmp_path, archives):
-    """A version that exists is left as it is, the others are exported, and the exit code is 4."""
-    existing = tmp_path / FEATURE_VECTOR
+def test_existing_versions(tmp_path, archives):
+    """A version that exists stays and makes the exit code 4, others are exported; --overwrite replaces it."""
+    existing = tmp_path / CLASSIFICATION
     existing.mkdir(parents=True)
     (existing / "old").write_bytes(b"old")
     flags = ("--version=1", "--model=inception_v1", f"--checkpoint={archives}", "--output=.")
     done = run(*flags, cwd=tmp_path)
     assert done.returncode == 4
-    assert f"\n│ {CLASSIFICATION} " in done.stdout
-    assert FEATURE_VECTOR not in done.stdout
-    assert f"{FEATURE_VECTOR} not exported:\n{FEATURE_VECTOR} exists and was left" in done.stderr
+    assert f"\n│ {FEATURE_VECTOR} " in done.stdout
+    assert CLASSIFICATION not in done.stdout
+    assert f"{CLASSIFICATION} not exported:\n{CLASSIFICATION} exists and was left" in done.stderr
     assert "--overwrite" in done.stderr
-    assert files(tmp_path) == {f"{FEATURE_VECTOR}/old"} | {
-        f"{CLASSIFICATION}/{name}" for name in FILES
-    }
+    exported = {f"{FEATURE_VECTOR}/{name}" for name in FILES}
+    assert files(tmp_path) == {f"{CLASSIFICATION}/old"} | exported
     assert (existing / "old").read_bytes() == b"old"
-    again = run(*flags, "--task=classification", cwd=tmp_path)
-    assert again.returncode == 4
-    assert f"{CLASSIFICATION} exists and was left as it is" in again.stderr
-    assert again.stdout == ""
+
+    marker = tmp_path / FEATURE_VECTOR / "tfhub_module.pb"
+    marker.write_bytes(b"old")
+    done = run(*flags, "--task=feature_vector", "--overwrite", cwd=tmp_path)
+    assert done.returncode == 0
+    [row] = [line for line in done.stdout.splitlines() if FEATURE_VECTOR in line]
+    handle, classes, signatures, size, parity, seconds = (
+        cell.strip() for cell in row.strip("│").split("│")
+    )
+    assert (handle, classes, signatures) == (FEATURE_VECTOR, "", "2")
+    assert 20 < float(size.removesuffix(" MB")) < 30
+    assert 0 <= float(parity) <= 1e-5
+    assert float(seconds) > 0
+    assert "Weights: UNVERIFIED" in done.stdout
+    assert "not exported" not in done.stderr
+    assert files(tmp_path) == {f"{CLASSIFICATION}/old"} | exported
+    assert marker.read_bytes() == b"\x08\x03"
 
 
 def test_first_failure_counts():

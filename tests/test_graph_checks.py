@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from stem import breakage, broken_copy, ids_of, node, rewrite_variables
 from tensorflow.core.framework import variable_pb2
-from test_conformance import breakage, broken_copy, export_stem, ids_of, node, rewrite_variables
 
 from slimhub.signatures import conformance, contract, graph_checks
 
@@ -19,11 +19,6 @@ OTHER_WEIGHTS = "InceptionV1/Conv2d_1a_7x7/weights"
 ATTACHMENTS = contract.ATTACHMENTS
 SIZE = "('image_module_info', (32, 32))"
 MEAN = f"{END_POINT}/BatchNorm/moving_mean"
-
-
-@pytest.fixture(scope="module")
-def stem(tmp_path_factory):
-    return export_stem(tmp_path_factory.mktemp("stem"))
 
 
 def collection(graph, name):

@@ -79,6 +79,7 @@ def test_weights_in_words():
     assert record["weights"].startswith("UNTRAINED")
 
 
+@pytest.mark.xdist_group("inception_v1-3")
 def test_real_module(module):
     """The record of a real module has no time and no path in it, and is what is read from it."""
     directory = module("inception_v1", "classification", 3)

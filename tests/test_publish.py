@@ -229,7 +229,7 @@ def test_no_directory(target, make, overwrite):
     target.parent.mkdir(parents=True)
     make(target)
     before = read(target.parent), target.lstat()
-    for attempt in (publish.refuse_existing, put):
+    for attempt in (publish.refuse_unpublishable, put):
         with pytest.raises(OutputError, match=f"^{target} is no directory"):
             attempt(target, overwrite=overwrite)
     assert (read(target.parent), target.lstat()) == before
@@ -237,20 +237,21 @@ def test_no_directory(target, make, overwrite):
 
 @pytest.mark.parametrize("parent", ["modules", "modules/google/imagenet"])
 def test_file_in_place_of_a_parent(tmp_path, target, parent):
-    """A file where a parent should be is an `OutputError`, and stays."""
+    """A file where a parent should be is an `OutputError` before any work is done, and stays."""
     (tmp_path / parent).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / parent).write_bytes(b"mine")
-    publish.refuse_existing(target, overwrite=False)
     with pytest.raises(OutputError, match=f"^{target} can't be written: ") as caught:
-        put(target)
+        publish.refuse_unpublishable(target, overwrite=False)
     assert caught.value.exit_code == 5
+    with pytest.raises(OutputError):
+        put(target)
     assert read(tmp_path) == {parent: b"mine"}
 
 
 def test_name_too_long(tmp_path):
     """A name that the file system refuses is an `OutputError`, and no parent of it stays."""
     target = tmp_path / "modules" / ("x" * 300) / "3"
-    publish.refuse_existing(target, overwrite=False)
+    publish.refuse_unpublishable(target, overwrite=False)
     with pytest.raises(OutputError, match="File name too long"):
         put(target)
     assert list(tmp_path.iterdir()) == []
@@ -261,7 +262,7 @@ def test_no_permission(tmp_path):
     """A directory that one may not look into is an `OutputError`, and no version exists there."""
     os.seteuid(65534)
     try:
-        publish.refuse_existing(tmp_path / "modules" / "3", overwrite=False)
+        publish.refuse_unpublishable(tmp_path / "modules" / "3", overwrite=False)
         with pytest.raises(OutputError, match="Permission denied"):
             put(tmp_path / "modules" / "3")
     finally:

@@ -5,14 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from test_conformance import broken_copy, export_stem
+from stem import broken_copy
 
 from slimhub.signatures import conformance
-
-
-@pytest.fixture(scope="module")
-def stem(tmp_path_factory):
-    return export_stem(tmp_path_factory.mktemp("stem"))
 
 
 @pytest.fixture(scope="module")

@@ -98,6 +98,8 @@ def read(rebuilt):
     return lambda path: restore.restore(restore.Reader(path), model=model, shapes=shapes)
 
 
+# They need what the worker of that group has exported.
+@pytest.mark.xdist_group("inception_v1-3")
 @pytest.mark.parametrize("source", ["archive", "v1", "v2"])
 def test_same_bytes(source, rebuilt, read, archives, checkpoint, module, tmp_path):
     """An archive and checkpoints of both formats give the same bytes, whenever they are written."""
@@ -125,8 +127,9 @@ def test_same_bytes(source, rebuilt, read, archives, checkpoint, module, tmp_pat
     assert sums(directory) == published
 
 
+@pytest.mark.xdist_group("inception_v1-3")
 def test_parity_sees_one_weight(rebuilt, read, checkpoint, tmp_path):
-    """A module with one changed weight differs from the Slim graph by more than the tolerance."""
+    """Of a module with one changed weight, each output behind it is told to differ, and no other."""
     promise, graphs = rebuilt
     weights = read(checkpoint("inception_v1"))
     name = "InceptionV1/Mixed_3b/Branch_0/Conv2d_0a_1x1/weights"
@@ -136,28 +139,15 @@ def test_parity_sees_one_weight(rebuilt, read, checkpoint, tmp_path):
     worst = parity.compare(
         tmp_path, promise=promise, graphs=graphs, checkpoint=checkpoint("inception_v1")
     )
-    # Every output behind it, in both tag sets, and none before it.
-    for key, found in worst.items():
-        before = re.search("Conv2d_|MaxPool_[23]a", key)
-        assert (found > parity.TOLERANCE) == (not before), key
-
-
-def test_parity_covers_every_output(rebuilt, checkpoint, module):
-    """Parity has a figure for each output of each signature in each tag set."""
-    promise, graphs = rebuilt
-    worst = parity.compare(
-        module("inception_v1", "feature_vector", 3),
-        promise=promise,
-        graphs=graphs,
-        checkpoint=checkpoint("inception_v1"),
-    )
     assert set(worst) == {
         f"{{{','.join(tags)}}} {signature.name}:{key}"
         for tags in contract.TAG_SETS
         for signature in promise.signatures
         for key in signature.outputs
-    }
-    assert max(worst.values()) <= parity.TOLERANCE
+    } | {"{train} regularization_losses"}
+    for key, found in worst.items():
+        before = re.search("Conv2d_|MaxPool_[23]a", key)
+        assert (found > parity.TOLERANCE) == (not before), key
 
 
 def test_old_readers(exported):

@@ -2,8 +2,8 @@
 
 import pytest
 import tensorflow as tf
+from stem import breakage, broken_copy, ids_of, node
 from tensorflow.core.framework import attr_value_pb2
-from test_conformance import breakage, broken_copy, export_stem, ids_of, node
 
 from slimhub.signatures import conformance, value_checks
 
@@ -14,11 +14,6 @@ FIRST = "InceptionV1/Conv2d_1a_7x7"
 FIRST_LAYER = f"InceptionV1/{FIRST}"
 SECOND = "InceptionV1/Conv2d_2b_1x1"
 SECOND_LAYER = f"InceptionV1/{SECOND}"
-
-
-@pytest.fixture(scope="module")
-def stem(tmp_path_factory):
-    return export_stem(tmp_path_factory.mktemp("stem"))
 
 
 def set_const(graph, name, value):

@@ -1,0 +1,52 @@
+"""What to export, as the flags say it. Knows nothing of TensorFlow, which takes seconds to import."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from slimhub.export.errors import UsageError
+from slimhub.models import catalog
+from slimhub.signatures import contract
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """What to export.
+
+    Attributes:
+      version: whose contract the modules keep.
+      models, tasks: names; every combination is exported.
+      checkpoint: see `checkpoint.resolve`.
+      output: root directory of all modules.
+      handle_prefix: between `output` and the model.
+      overwrite: whether a version that exists is replaced.
+      allow_unused: whether variables of the checkpoint that nothing wants are ignored.
+
+    Raises:
+      UsageError: the prefix is no path of plain names, or TensorFlow can't read from the output.
+    """
+
+    version: int
+    models: tuple[str, ...] = catalog.names()
+    tasks: tuple[str, ...] = contract.TASKS
+    checkpoint: str | None = None
+    output: Path = Path("build/modules")
+    handle_prefix: str = "google/imagenet"
+    overwrite: bool = False
+    allow_unused: bool = False
+
+    def __post_init__(self):
+        parts = self.handle_prefix.split("/")
+        if not all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in parts):
+            raise UsageError(
+                f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
+                "'.', '_' and '-', separated by single slashes."
+            )
+        if re.search(r"[*?\[\\]", str(self.output)):
+            raise UsageError(
+                f"--output={self.output}: TensorFlow takes '*', '?', '[' and '\\' in a path for a "
+                "pattern, and could not load the modules from there."
+            )
+
+    def handle(self, model: str, task: str) -> str:
+        return f"{self.handle_prefix}/{model}/{task}/{self.version}"

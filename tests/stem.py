@@ -1,0 +1,90 @@
+"""A small real module, and how tests break it."""
+
+import contextlib
+import dataclasses
+import functools
+import shutil
+import types
+from pathlib import Path
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tf_slim import nets
+
+from slimhub.export import exporter
+from slimhub.export.request import ExportRequest
+from slimhub.models import catalog
+
+# The first layers of Inception V1: most checks care for depth only in that it takes time.
+STEM = dataclasses.replace(
+    catalog.get("inception_v1"),
+    name="stem",
+    base="stem",
+    image_size=(32, 32),
+    num_features=192,
+    num_batch_norms=3,
+    num_regularized=4,
+)
+
+
+@contextlib.contextmanager
+def stem_in_catalog():
+    """Has the exporter find `STEM`, and nothing else, in the catalog."""
+    base = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nets, STEM.base, base, raising=False)
+        patch.setattr(catalog, "get", {STEM.name: STEM}.get)
+        yield
+
+
+def export_stem(output: Path) -> Path:
+    """Exports a feature vector of `STEM` of versions 1 and 3, and gives the directory of both."""
+    with stem_in_catalog():
+        for version in (1, 3):
+            request = ExportRequest(
+                version=version,
+                models=(STEM.name,),
+                tasks=("feature_vector",),
+                checkpoint="synthetic",
+                output=output,
+            )
+            [outcome] = exporter.export(request)
+            assert outcome.error is None
+    return outcome.directory.parent
+
+
+def broken_copy(good: Path, to: Path, change) -> Path:
+    """Copies a module; `change` gets the copy's directory, SavedModel and two meta graphs."""
+    shutil.copytree(good, to)
+    path = to / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    infer, train = saved_model.meta_graphs
+    change(types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train))
+    path.write_bytes(saved_model.SerializeToString())
+    return to
+
+
+def rewrite_variables(directory: Path, change) -> None:
+    """`change` gets all variables on disk: arrays by name."""
+    prefix = str(directory / "variables" / "variables")
+    reader = tf.train.load_checkpoint(prefix)
+    arrays = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    change(arrays)
+    names = sorted(arrays)
+    tensors = [arrays[name] for name in names]
+    slices = [""] * len(names)
+    tf.raw_ops.SaveV2(prefix=prefix, tensor_names=names, shape_and_slices=slices, tensors=tensors)
+
+
+def node(graph, name):
+    return next(node for node in graph.graph_def.node if node.name == name)
+
+
+def breakage(change, says, *failed):
+    """How a module is broken, what the first check says that fails then, and all that fail."""
+    return change, says, failed
+
+
+def ids_of(checks):
+    return [check.__name__.replace("_", "-") for check in checks]
