@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import gc
 import itertools
 import logging
 import os
@@ -12,6 +13,11 @@ import numpy as np
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The workers share the cores: threads of their own would only wait for each other.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# Graphs are many small objects that live long: looking through them often is a tenth of the time.
+gc.set_threshold(200_000, 50, 100)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 from stem import export_stem

@@ -157,26 +157,17 @@ def test_output_is_a_file(tmp_path, archives):
     assert (tmp_path / "modules").read_bytes() == b"mine"
 
 
-def test_existing_versions(tmp_path, archives):
-    """A version that exists stays and makes the exit code 4, others are exported; --overwrite replaces it."""
+def test_existing_version(tmp_path, archives):
+    """A version that exists stays and makes the exit code 4; the others are exported, and in the table."""
     existing = tmp_path / CLASSIFICATION
     existing.mkdir(parents=True)
     (existing / "old").write_bytes(b"old")
-    flags = ("--version=1", "--model=inception_v1", f"--checkpoint={archives}", "--output=.")
-    done = run(*flags, cwd=tmp_path)
+    flags = ("--version=1", "--model=inception_v1", "--output=.")
+    done = run(*flags, f"--checkpoint={archives}", cwd=tmp_path)
     assert done.returncode == 4
-    assert f"\n│ {FEATURE_VECTOR} " in done.stdout
     assert CLASSIFICATION not in done.stdout
     assert f"{CLASSIFICATION} not exported:\n{CLASSIFICATION} exists and was left" in done.stderr
-    assert "--overwrite" in done.stderr
-    exported = {f"{FEATURE_VECTOR}/{name}" for name in FILES}
-    assert files(tmp_path) == {f"{CLASSIFICATION}/old"} | exported
-    assert (existing / "old").read_bytes() == b"old"
-
-    marker = tmp_path / FEATURE_VECTOR / "tfhub_module.pb"
-    marker.write_bytes(b"old")
-    done = run(*flags, "--task=feature_vector", "--overwrite", cwd=tmp_path)
-    assert done.returncode == 0
+    assert f"{FEATURE_VECTOR} not exported" not in done.stderr
     [row] = [line for line in done.stdout.splitlines() if FEATURE_VECTOR in line]
     handle, classes, signatures, size, parity, seconds = (
         cell.strip() for cell in row.strip("│").split("│")
@@ -186,9 +177,18 @@ def test_existing_versions(tmp_path, archives):
     assert 0 <= float(parity) <= 1e-5
     assert float(seconds) > 0
     assert "Weights: UNVERIFIED" in done.stdout
-    assert "not exported" not in done.stderr
+    exported = {f"{FEATURE_VECTOR}/{name}" for name in FILES}
     assert files(tmp_path) == {f"{CLASSIFICATION}/old"} | exported
-    assert marker.read_bytes() == b"\x08\x03"
+    assert (existing / "old").read_bytes() == b"old"
+
+
+def test_overwrite(tmp_path):
+    """With --overwrite a version that exists does not keep an export from being tried."""
+    (tmp_path / FEATURE_VECTOR).mkdir(parents=True)
+    flags = (*ONE, "--checkpoint=none.ckpt", "--output=.")
+    assert run(*flags, cwd=tmp_path).returncode == 4
+    assert run(*flags, "--overwrite", cwd=tmp_path).returncode == 3
+    assert (tmp_path / FEATURE_VECTOR).is_dir()
 
 
 def test_first_failure_counts():

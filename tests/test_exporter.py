@@ -1,5 +1,6 @@
 """export/exporter.py: whole exports, and what happens when one goes wrong."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,10 +10,10 @@ import tensorflow_hub as hub
 from stem import STEM, stem_in_catalog
 
 from slimhub.export import exporter, tf1_hub
-from slimhub.export.errors import CheckError, OutputError, UsageError
+from slimhub.export.errors import CheckError, OutputError, UsageError, VersionExistsError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import contract
+from slimhub.signatures import conformance, contract
 
 
 @pytest.fixture
@@ -103,6 +104,22 @@ def test_failed_parity(request_one, write_and_then):
     assert "{train} regularization_losses" in str(outcome.error)
     assert "Conv2d_2b_1x1" not in str(outcome.error)
     assert not request_one.output.exists()
+
+
+def test_overwrite(request_one):
+    """A version that exists is replaced when that is asked for, and only then."""
+    old = request_one.output / request_one.handle(STEM.name, "feature_vector")
+    old.mkdir(parents=True)
+    (old / "old").write_bytes(b"old")
+    [refused] = exporter.export(request_one)
+    assert isinstance(refused.error, VersionExistsError)
+    assert [path.name for path in old.iterdir()] == ["old"]
+    [replaced] = exporter.export(dataclasses.replace(request_one, overwrite=True))
+    assert replaced.error is None
+    assert replaced.directory == old
+    assert not (old / "old").exists()
+    assert conformance.check(old).ok
+    assert [path.name for path in old.parent.iterdir()] == ["3"]
 
 
 def test_failed_write(request_one, write_and_then):
