@@ -20,7 +20,7 @@ demo: $(READY)  ## export version 3 of every module from synthetic weights, and 
 	$(PY) -m slimhub.export.demo
 
 export: $(READY)  ## export: VERSION=1|3 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARGS=...]
-	$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(MODEL:%=--model=%) \
+	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(MODEL:%=--model=%) \
 		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
 		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
 

@@ -19,7 +19,6 @@ def run(main: Callable[[list[str]], int]) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    flags.FLAGS.set_default("verbosity", absl_logging.ERROR)
     app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
 
 
@@ -37,10 +36,14 @@ def console() -> Console:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return flags.FLAGS(argv)
+        arguments = flags.FLAGS(argv)
     except flags.Error as error:
         complain(f"{error}\n--help lists the flags.")
         sys.exit(USAGE)
     except SystemExit:
         # --help was printed, which absl takes for a failure.
         sys.exit(0)
+    if flags.FLAGS["verbosity"].using_default_value:
+        # Left alone, absl would have every library tell of its doings.
+        flags.FLAGS.verbosity = absl_logging.ERROR
+    return arguments

@@ -37,6 +37,8 @@ def pytest_collection_modifyitems(items):
         if callspec is not None and "exported" in callspec.params:
             model, _, version = callspec.params["exported"]
             item.add_marker(pytest.mark.xdist_group(f"{model}-{version}"))
+    # The long ones first: the short ones then fill up whichever worker is done.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 @pytest.fixture(scope="session")
