@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_hub as hub
 from stem import STEM, stem_in_catalog
 
-from slimhub.export import exporter, tf1_hub
+from slimhub.export import exporter, synthetic, tf1_hub
 from slimhub.export.errors import CheckError, OutputError, UsageError, VersionExistsError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
@@ -44,10 +44,9 @@ def write_and_then(monkeypatch):
     return install
 
 
-def test_other_classes(checkpoint, tmp_path, images):
+def test_other_classes(request_one, tmp_path, images):
     """A V2 checkpoint with seven classes becomes a module with seven classes."""
-    reader = tf.train.load_checkpoint(str(checkpoint("inception_v1")))
-    weights = {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+    weights = synthetic.weights(STEM)
     head = "InceptionV1/Logits/Conv2d_0c_1x1"
     for name in ("weights", "biases"):
         weights[f"{head}/{name}"] = weights[f"{head}/{name}"][..., :7]
@@ -60,17 +59,15 @@ def test_other_classes(checkpoint, tmp_path, images):
         tensors=list(weights.values()),
     )
     [outcome] = exporter.export(
-        ExportRequest(
-            version=3,
-            models=("inception_v1",),
+        dataclasses.replace(
+            request_one,
             tasks=("classification",),
             checkpoint=str(prefix),
-            output=tmp_path / "modules",
             handle_prefix="me/flowers",
         )
     )
     assert outcome.error is None
-    assert outcome.handle == "me/flowers/inception_v1/classification/3"
+    assert outcome.handle == "me/flowers/stem/classification/3"
     assert outcome.directory == tmp_path / "modules" / outcome.handle
     assert outcome.num_classes == 7
     assert outcome.parity <= 1e-5
