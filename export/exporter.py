@@ -14,12 +14,24 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from slimhub.export import checkpoint, parity, publish, restore, tf1_hub
+from slimhub.export import (
+    checkpoint,
+    parity,
+    publish,
+    restore,
+    saved_model,
+    slim_graph,
+    tf1_hub,
+)
 from slimhub.export.errors import CheckError, ExportError, OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, contract
+from slimhub.signatures import conformance, formats
+from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance
+from slimhub.signatures.subject import Subject
+
+_WRITERS = {formats.TF1_HUB.name: tf1_hub, formats.TF2_SAVED_MODEL.name: saved_model}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,12 +97,12 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
     reader = restore.Reader(source.path)
     classes = restore.num_classes(reader, model=model) if task == "classification" else None
     graphs = {
-        tags: tf1_hub.build(
-            model, version=request.version, num_classes=classes, training="train" in tags
+        training: slim_graph.build(
+            model, version=request.version, num_classes=classes, training=training
         )
-        for tags in contract.TAG_SETS
+        for training in (False, True)
     }
-    network = graphs[()].network
+    network = graphs[False].network
     shapes = {variable.op.name: tuple(variable.shape) for variable in network.variables}
     weights = restore.restore(reader, model=model, shapes=shapes, allow_unused=request.allow_unused)
     provenance = Provenance(
@@ -102,23 +114,27 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
         checkpoint=source.files,
         parity_tolerance=parity.TOLERANCE,
         libraries=_libraries(),
-        interface=tf1_hub.interface(model, network),
+        interface=slim_graph.interface(model, network),
     )
     promise = provenance.promise()
     with publish.staging(target, overwrite=request.overwrite) as staging:
         try:
-            tf1_hub.write(staging, promise=promise, graphs=graphs, weights=weights)
+            write = _WRITERS[promise.format.name].write
+            write(staging, promise=promise, graphs=graphs, weights=weights)
         except tf.errors.OpError as error:
             raise OutputError(f"{target} can't be written: {error.message}") from error
-        (staging / contract.PROVENANCE).parent.mkdir()
-        (staging / contract.PROVENANCE).write_text(provenance.to_json())
-        figure = _check(staging, provenance, promise, graphs, source)
+        (staging / formats.PROVENANCE).parent.mkdir()
+        (staging / formats.PROVENANCE).write_text(provenance.to_json())
+        with contextlib.closing(Subject(Module(staging), promise)) as subject:
+            figure = _check(subject, provenance.handle, graphs, source)
         num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return Outcome(
         handle=provenance.handle,
         directory=target,
         weights=provenance.weights,
-        signatures=tuple(signature.name for signature in promise.signatures),
+        signatures=tuple(
+            dict.fromkeys(one.name for mode in promise.modes for one in mode.signatures)
+        ),
         num_bytes=num_bytes,
         num_classes=classes,
         parity=figure,
@@ -126,22 +142,22 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
     )
 
 
-def _check(directory: Path, provenance: Provenance, promise, graphs, source) -> float:
+def _check(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint) -> float:
     """Raises `CheckError` unless the module on disk keeps its promise; returns its parity."""
-    report = conformance.check(directory, promise=promise)
+    report = conformance.check_subject(subject)
     problems = [
         f"  {result.id}: {problem}" for result in report.failed for problem in result.problems
     ]
     if not report.ok:
         raise CheckError(
-            "\n".join([f"{provenance.handle} fails its checks, and was not published:", *problems])
+            "\n".join([f"{handle} fails its checks, and was not published:", *problems])
         )
-    differences = parity.compare(directory, promise=promise, graphs=graphs, checkpoint=source.path)
+    differences = parity.compare(subject, graphs=graphs, checkpoint=source.path)
     too_large = {key: value for key, value in differences.items() if value > parity.TOLERANCE}
     if too_large:
         lines = [f"  {key}: {value:.2g}" for key, value in sorted(too_large.items())]
         raise CheckError(
-            f"{provenance.handle} differs from the Slim graph by more than {parity.TOLERANCE:g} "
+            f"{handle} differs from the Slim graph by more than {parity.TOLERANCE:g} "
             "of the largest magnitude, and was not published:\n" + "\n".join(lines)
         )
     return max(differences.values())

@@ -5,16 +5,28 @@ and in the tests. A check that can't be carried out because an earlier one faile
 reported as not run; the report is good only if every check passed.
 """
 
+import contextlib
 import dataclasses
+import functools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from slimhub.signatures import contract, graph_checks, running, value_checks
+from slimhub.signatures import (
+    contract,
+    formats,
+    graph_checks,
+    running,
+    tf1_checks,
+    tf2_checks,
+    value_checks,
+)
 from slimhub.signatures.module import Module, UnreadableError
 from slimhub.signatures.subject import Subject
+
+_OF_FORMAT = {formats.TF1_HUB.name: tf1_checks, formats.TF2_SAVED_MODEL.name: tf2_checks}
 
 # A report names this many problems of one check, and counts the rest.
 _MOST_PROBLEMS = 20
@@ -62,10 +74,9 @@ def readable(module: Module) -> Iterable[str]:
                 return
 
 
-def ids() -> tuple[str, ...]:
-    """Ids of all checks, in their order."""
-    checks = (readable, *graph_checks.CHECKS, *value_checks.CHECKS)
-    return tuple(_id(check) for check in checks)
+def ids(promise: contract.Promise) -> tuple[str, ...]:
+    """Ids of all checks of a module with that promise, in their order."""
+    return tuple(_id(check) for check in (readable, *_graph_checks(promise), *_value_checks(promise)))
 
 
 def check(directory: str | Path, *, promise: contract.Promise | None = None) -> Report:
@@ -75,33 +86,36 @@ def check(directory: str | Path, *, promise: contract.Promise | None = None) -> 
       directory: the module, or what is said to be one.
       promise: what it is held to; None for what its own provenance says that it promises.
     """
-    module = Module(Path(directory))
-    results = [_result(readable, module)]
-    provenance = None
-    if results[0].status == "passed":
-        provenance = module.provenance
-        subject = Subject(module, promise or provenance.promise())
-        try:
-            results += [_result(graph_check, subject) for graph_check in graph_checks.CHECKS]
-            results += _value_results(subject)
-        finally:
-            subject.close()
-    else:
-        results += [_not_run(c) for c in (*graph_checks.CHECKS, *value_checks.CHECKS)]
+    with contextlib.closing(Subject(Module(Path(directory)), promise)) as subject:
+        return check_subject(subject)
+
+
+def check_subject(subject: Subject) -> Report:
+    """Runs every check on a module that somebody else goes on to use."""
+    found = _result(readable, subject.module)
+    directory = str(subject.module.directory)
+    if found.status != "passed":
+        # Of a format that can't be known, these are the checks that it would have had anyway.
+        others = map(_not_run, (*graph_checks.CHECKS, *value_checks.CHECKS))
+        return Report(directory=directory, handle=None, weights=None, results=(found, *others))
+    results = [found, *(_result(one, subject) for one in _graph_checks(subject.promise))]
+    loads, *others = _value_checks(subject.promise)
+    results.append(_result(loads, subject))
+    run = _not_run if results[-1].status == "failed" else functools.partial(_result, subject=subject)
     return Report(
-        directory=str(directory),
-        handle=provenance and provenance.handle,
-        weights=provenance and provenance.weights,
-        results=tuple(results),
+        directory=directory,
+        handle=subject.module.provenance.handle,
+        weights=subject.module.provenance.weights,
+        results=(*results, *map(run, others)),
     )
 
 
-def _value_results(subject: Subject) -> list[Result]:
-    loads, *others = value_checks.CHECKS
-    loaded = _result(loads, subject)
-    if loaded.status == "failed":
-        return [loaded, *map(_not_run, others)]
-    return [loaded, *(_result(check, subject) for check in others)]
+def _graph_checks(promise: contract.Promise) -> tuple[Callable, ...]:
+    return (*graph_checks.CHECKS, *_OF_FORMAT[promise.format.name].GRAPH_CHECKS)
+
+
+def _value_checks(promise: contract.Promise) -> tuple[Callable, ...]:
+    return (*value_checks.CHECKS, *_OF_FORMAT[promise.format.name].VALUE_CHECKS)
 
 
 def _result(check: Callable, subject) -> Result:

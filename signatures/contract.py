@@ -5,57 +5,11 @@ no public source shows one, a comment says that it was chosen here.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from slimhub.signatures.formats import TF1_HUB, TF2_SAVED_MODEL, Format, ModeRule
 
 TASKS = ("classification", "feature_vector")
-
-# In their order on disk: for inference, and for training.
-TAG_SETS: tuple[tuple[str, ...], ...] = ((), ("train",))
-
-FORMAT_MARKER = "tfhub_module.pb"
-PROVENANCE = "assets.extra/provenance.json"
-FILES = (
-    "saved_model.pb",
-    "variables/variables.index",
-    "variables/variables.data-00000-of-00001",
-    FORMAT_MARKER,
-    PROVENANCE,
-)
-
-ATTACHMENTS = "hub_module_attachments"
-# The TF Hub library refuses a module with any other collection.
-SUPPORTED_COLLECTIONS = frozenset(
-    {
-        "variables",
-        "trainable_variables",
-        "model_variables",
-        "table_initializer",
-        "update_ops",
-        "regularization_losses",
-        "asset_filepaths",
-        "cond_context",
-        "while_context",
-        ATTACHMENTS,
-    }
-)
-
-# What inference needs: variables with constant initializers, the network, its L2 losses.
-INFERENCE_OPS = frozenset().union(
-    ("VarHandleOp", "ReadVariableOp", "AssignVariableOp"),
-    ("Placeholder", "PlaceholderWithDefault", "Const", "Shape", "Reshape", "Squeeze"),
-    ("Conv2D", "DepthwiseConv2dNative", "BiasAdd", "FusedBatchNormV3", "Relu", "Softmax"),
-    ("MaxPool", "AvgPool", "Mean", "ConcatV2", "Mul", "Sub", "L2Loss"),
-)
-# What training needs beyond it: updates of moving averages, and dropout.
-TRAINING_OPS = frozenset(["AssignSubVariableOp", "RandomUniform", "GreaterEqual", "SelectV2"])
-# Those of these operations that TF 1.15 knows. It refuses a graph with any other, unless its
-# name begins with an underscore.
-ATTRIBUTES = frozenset().union(
-    ("T", "Tidx", "Tshape", "U", "N", "dtype", "out_type", "shape", "value"),
-    ("container", "shared_name", "seed", "seed2", "epsilon", "is_training", "use_cudnn_on_gpu"),
-    ("strides", "ksize", "padding", "explicit_paddings", "data_format", "dilations"),
-    ("keep_dims", "squeeze_dims"),
-)
 
 # How the names of moving averages end, two of each batch norm. They are no weights.
 MOVING_AVERAGES = ("/moving_mean", "/moving_variance")
@@ -94,6 +48,7 @@ class Interface:
       min_image_size: smallest height and width.
       rescale: `(scale, offset)`; the graph computes `scale * images - offset`.
       batch_norm_decay: momentum that the network was trained with.
+      weight_decay: each regularization loss is this times half the squared norm of its kernel.
       num_batch_norms: each has two moving averages.
       num_regularization_losses, num_variables, num_trainable_variables: in this module.
       feature_vector: `[batch, num_features]`.
@@ -106,6 +61,7 @@ class Interface:
     min_image_size: tuple[int, int]
     rescale: tuple[float, float]
     batch_norm_decay: float
+    weight_decay: float
     num_batch_norms: int
     num_regularization_losses: int
     num_variables: int
@@ -121,12 +77,14 @@ class Version:
     """What distinguishes one version from the others.
 
     Attributes:
+      format: of its files.
       any_image_size: else the network's default size only.
       momentum: default of batch norm's momentum; None for the network's own decay.
       settable_momentum: whether it is an input, of the signatures `..._with_bn_hparams`.
       image_module_info: whether the default image size is attached.
     """
 
+    format: Format
     any_image_size: bool
     momentum: float | None
     settable_momentum: bool
@@ -138,12 +96,29 @@ class Version:
         return TensorSpec(name="hub_input/images:0", shape=(None, height, width, 3))
 
 
-# There was never a version 2.
+# There was never a version 2. Version 4 is version 5 without `serving_default`.
 VERSIONS: Mapping[int, Version] = {
     1: Version(
-        any_image_size=False, momentum=None, settable_momentum=False, image_module_info=False
+        format=TF1_HUB,
+        any_image_size=False,
+        momentum=None,
+        settable_momentum=False,
+        image_module_info=False,
     ),
-    3: Version(any_image_size=True, momentum=0.99, settable_momentum=True, image_module_info=True),
+    3: Version(
+        format=TF1_HUB,
+        any_image_size=True,
+        momentum=0.99,
+        settable_momentum=True,
+        image_module_info=True,
+    ),
+    5: Version(
+        format=TF2_SAVED_MODEL,
+        any_image_size=True,
+        momentum=0.99,
+        settable_momentum=True,
+        image_module_info=False,
+    ),
 }
 
 # The name is chosen here: no public source shows the original's.
@@ -158,19 +133,49 @@ class Signature:
     inputs: Mapping[str, TensorSpec]
     outputs: Mapping[str, TensorSpec]
 
+    @property
+    def takes_momentum(self) -> bool:
+        return BATCH_NORM_MOMENTUM in self.inputs.values()
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TagSet:
-    """One meta graph of a module, and how many updates of moving averages it has."""
+class Call:
+    """A way to call what TensorFlow 2 loads, beside its signatures. The images come first.
 
-    tags: tuple[str, ...]
-    training: bool
-    num_update_ops: int
+    Attributes:
+      function: attribute of the loaded object; `__call__` for the object itself.
+      defaults: of all arguments but the images, by name, in their order.
+      arguments: Python values that are given, by name.
+      outputs: by key.
+      gives_dictionary: else the only output itself.
+    """
+
+    function: str
+    defaults: Mapping[str, bool | float]
+    arguments: Mapping[str, bool]
+    outputs: Mapping[str, TensorSpec]
+    gives_dictionary: bool = False
 
     @property
-    def label(self) -> str:
-        """As people write it: `{}` or `{train}`."""
-        return f"{{{', '.join(self.tags)}}}"
+    def takes_momentum(self) -> bool:
+        return "batch_norm_momentum" in self.defaults
+
+    @property
+    def name(self) -> str:
+        """As people write it: `__call__(training=True, return_endpoints=False)`."""
+        arguments = ", ".join(f"{name}={value}" for name, value in self.arguments.items())
+        return f"{self.function}({arguments})"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Mode:
+    """A way in which a module runs, and all that runs so. Those of one tag set share its graph."""
+
+    label: str
+    tags: tuple[str, ...]
+    training: bool
+    signatures: tuple[Signature, ...]
+    calls: tuple[Call, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -179,24 +184,32 @@ class Promise:
 
     Attributes:
       version, task: which contract.
+      format: of its files.
       interface: the network's part in it.
-      images: the input of every signature.
+      images: the images that every signature takes.
       momentum: default momentum of batch norm.
       momentum_input: the input that sets it, if it can be set.
-      tag_sets: in their order on disk.
-      signatures: the same in every tag set.
+      modes: in the order of their tag sets on disk.
       image_module_info: attached default height and width, if any.
     """
 
     version: int
     task: str
+    format: Format
     interface: Interface
     images: TensorSpec
     momentum: float
     momentum_input: TensorSpec | None
-    tag_sets: tuple[TagSet, ...]
-    signatures: tuple[Signature, ...]
+    modes: tuple[Mode, ...]
     image_module_info: tuple[int, int] | None
+
+    @property
+    def tag_sets(self) -> dict[tuple[str, ...], tuple[Mode, ...]]:
+        """The modes of each, in their order on disk."""
+        found: dict[tuple[str, ...], tuple[Mode, ...]] = {}
+        for mode in self.modes:
+            found[mode.tags] = (*found.get(mode.tags, ()), mode)
+        return found
 
 
 def promise(*, version: int, task: str, interface: Interface) -> Promise:
@@ -214,26 +227,41 @@ def promise(*, version: int, task: str, interface: Interface) -> Promise:
     rules = VERSIONS[version]
     images = rules.images(interface.image_size)
     momentum_input = BATCH_NORM_MOMENTUM if rules.settable_momentum else None
+    named = _outputs(task, interface)
+    signatures = tuple(_signatures(rules.format, task, named, images, momentum_input))
+    momentum = interface.batch_norm_decay if rules.momentum is None else rules.momentum
+    calls: dict[bool, tuple[Call, ...]] = {False: (), True: ()}
+    if rules.format.callable:
+        calls = _calls(named[f"image_{task}"], momentum)
     return Promise(
         version=version,
         task=task,
+        format=rules.format,
         interface=interface,
         images=images,
-        momentum=interface.batch_norm_decay if rules.momentum is None else rules.momentum,
+        momentum=momentum,
         momentum_input=momentum_input,
-        tag_sets=tuple(_tag_set(tags, interface) for tags in TAG_SETS),
-        signatures=tuple(_signatures(task, interface, images, momentum_input)),
+        modes=tuple(_mode(rule, signatures, calls) for rule in rules.format.modes),
         image_module_info=interface.image_size if rules.image_module_info else None,
     )
 
 
-def _tag_set(tags: tuple[str, ...], interface: Interface) -> TagSet:
-    training = "train" in tags
-    num_update_ops = 2 * interface.num_batch_norms if training else 0
-    return TagSet(tags=tags, training=training, num_update_ops=num_update_ops)
+def _mode(rule: ModeRule, signatures: tuple[Signature, ...], calls: Mapping[bool, tuple]) -> Mode:
+    return Mode(
+        label=rule.label,
+        tags=rule.tags,
+        training=rule.training,
+        signatures=tuple(
+            signature
+            for signature in signatures
+            if rule.takes_momentum in (None, signature.takes_momentum)
+        ),
+        calls=calls[rule.training],
+    )
 
 
-def _signatures(task, interface, images, momentum_input):
+def _outputs(task: str, interface: Interface) -> dict[str, dict[str, TensorSpec]]:
+    """Outputs of the named signatures, by name."""
     features = {"default": interface.feature_vector, **interface.end_points}
     # No public source shows whether `Predictions` was there: chosen here, as it is useful.
     # Nor whether a classification module's feature vector carries the head's end points:
@@ -247,11 +275,40 @@ def _signatures(task, interface, images, momentum_input):
     named = {"image_feature_vector": features}
     if task == "classification":
         named["image_classification"] = classes
-    main = named["image_classification" if task == "classification" else "image_feature_vector"]
+    return named
+
+
+def _signatures(format, task, named, images, momentum_input) -> Iterator[Signature]:
+    yield Signature(
+        name=format.main,
+        inputs={format.main_input: images},
+        outputs={format.main_output[task]: named[f"image_{task}"]["default"]},
+    )
     inputs = {"images": images}
-    yield Signature(name="default", inputs=inputs, outputs={"default": main["default"]})
     for name, outputs in named.items():
         yield Signature(name=name, inputs=inputs, outputs=outputs)
         if momentum_input is not None:
             settable = {**inputs, "batch_norm_momentum": momentum_input}
             yield Signature(name=f"{name}_with_bn_hparams", inputs=settable, outputs=outputs)
+
+
+def _calls(outputs: Mapping[str, TensorSpec], momentum: float) -> dict[bool, tuple[Call, ...]]:
+    """For inference and for training. `serve` and `train` are for Keras 3, which gives images alone."""
+    defaults = {"training": False, "return_endpoints": False, "batch_norm_momentum": momentum}
+    main = {"default": outputs["default"]}
+    calls = {}
+    for training, function in ((False, "serve"), (True, "train")):
+        calls[training] = (
+            *(
+                Call(
+                    function="__call__",
+                    defaults=defaults,
+                    arguments={"training": training, "return_endpoints": endpoints},
+                    outputs=outputs if endpoints else main,
+                    gives_dictionary=endpoints,
+                )
+                for endpoints in (False, True)
+            ),
+            Call(function=function, defaults={}, arguments={}, outputs=main),
+        )
+    return calls

@@ -1,15 +1,23 @@
 """A module directory, read: its protos, its variables, its provenance."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.framework import node_def_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow.core.protobuf import (
+    meta_graph_pb2,
+    saved_model_pb2,
+    trackable_object_graph_pb2,
+)
 
-from slimhub.signatures import contract, provenance
+from slimhub.signatures import contract, formats, provenance
+
+# What TensorFlow 2 keeps in a checkpoint beside the variables.
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 
 class UnreadableError(Exception):
@@ -64,23 +72,44 @@ class Module:
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise UnreadableError(f"variables/ is no checkpoint: {error}") from error
 
+    @functools.cached_property
+    def _keys(self) -> dict[str, str]:
+        """What the checkpoint calls each variable: by its name, or as TensorFlow 2 does."""
+        shapes = self.checkpoint.get_variable_to_shape_map()
+        if _OBJECT_GRAPH not in shapes:
+            return {name: name for name in shapes}
+        try:
+            serialized = self.checkpoint.get_tensor(_OBJECT_GRAPH)
+            graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(serialized)
+        except (tf.errors.OpError, message.DecodeError) as error:
+            raise UnreadableError(f"variables/ has no readable object graph: {error}") from error
+        attributes = [attribute for node in graph.nodes for attribute in node.attributes]
+        return {attribute.full_name: attribute.checkpoint_key for attribute in attributes}
+
     @property
     def variables(self) -> dict[str, str]:
         """Type of each variable on disk, as `contract.tensor_type` has it."""
         dtypes = self.checkpoint.get_variable_to_dtype_map()
         shapes = self.checkpoint.get_variable_to_shape_map()
-        return {name: contract.tensor_type(dtypes[name].name, shapes[name]) for name in shapes}
+        return {
+            name: contract.tensor_type(dtypes[key].name, shapes[key])
+            for name, key in self._keys.items()
+        }
+
+    def read_variable(self, name: str) -> np.ndarray:
+        """A variable on disk. Raises whatever TensorFlow raises for one that it can't read."""
+        return self.checkpoint.get_tensor(self._keys[name])
 
     @functools.cached_property
     def provenance(self) -> provenance.Provenance:
-        if contract.PROVENANCE not in self.files:
+        if formats.PROVENANCE not in self.files:
             raise UnreadableError(
-                f"there is no {contract.PROVENANCE}, which says what the module promises"
+                f"there is no {formats.PROVENANCE}, which says what the module promises"
             )
         try:
-            return provenance.from_json(self.read(contract.PROVENANCE).decode())
+            return provenance.from_json(self.read(formats.PROVENANCE).decode())
         except ValueError as error:
-            raise UnreadableError(f"{contract.PROVENANCE} is malformed: {error}") from error
+            raise UnreadableError(f"{formats.PROVENANCE} is malformed: {error}") from error
 
     def read(self, file: str) -> bytes:
         try:
@@ -94,6 +123,13 @@ def collection(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> meta_graph
     # Indexing a protobuf map by a missing key would add it.
     definitions = meta_graph.collection_def
     return definitions[name] if name in definitions else meta_graph_pb2.CollectionDef()
+
+
+def all_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[node_def_pb2.NodeDef]:
+    """The nodes of its graph and of its functions."""
+    yield from meta_graph.graph_def.node
+    for function in meta_graph.graph_def.library.function:
+        yield from function.node_def
 
 
 def ancestors(nodes: Mapping[str, node_def_pb2.NodeDef], tensor: str) -> set[str]:

@@ -1,13 +1,16 @@
-"""What a check is given: a module, what it promises, and its graphs in sessions."""
+"""What a check is given: a module, what it promises, and the module running in each of its modes."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
+import numpy as np
+import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures import contract
-from slimhub.signatures import running as in_session
 from slimhub.signatures.module import Module
+from slimhub.signatures.running import RunningGraph, RunningObject, load
 
 
 class Subject:
@@ -15,36 +18,64 @@ class Subject:
 
     Attributes:
       module: the directory.
-      promise: what it is held to.
+      promise: what it is held to; if none is given, what its own provenance says.
     """
 
-    def __init__(self, module: Module, promise: contract.Promise):
+    def __init__(self, module: Module, promise: contract.Promise | None = None):
         self.module = module
-        self.promise = promise
-        self._running: dict[tuple[str, ...], in_session.RunningGraph] = {}
+        self._promise = promise
+        self._running: dict[str, RunningGraph | RunningObject] = {}
+        self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
         self._sessions = contextlib.ExitStack()
 
-    def tagged(self) -> Iterator[tuple[str, contract.TagSet, meta_graph_pb2.MetaGraphDef]]:
-        """Label, promise and meta graph of each tag set that was both promised and found."""
-        meta_graphs = self.module.meta_graphs
-        for tag_set in self.promise.tag_sets:
-            if tag_set.tags in meta_graphs:
-                yield tag_set.label, tag_set, meta_graphs[tag_set.tags]
+    @functools.cached_property
+    def promise(self) -> contract.Promise:
+        return self._promise or self.module.provenance.promise()
 
-    def running(self) -> Iterator[tuple[str, contract.TagSet, in_session.RunningGraph]]:
-        """Label, promise and running graph of each promised tag set."""
-        for tag_set in self.promise.tag_sets:
-            yield tag_set.label, tag_set, self.load(tag_set.tags)
+    def meta_graphs(
+        self,
+    ) -> Iterator[tuple[str, tuple[contract.Mode, ...], meta_graph_pb2.MetaGraphDef]]:
+        """Label, modes and meta graph of each tag set that was both promised and found."""
+        found = self.module.meta_graphs
+        for tags, modes in self.promise.tag_sets.items():
+            if tags in found:
+                yield modes[0].label, modes, found[tags]
 
-    def load(self, tags: tuple[str, ...]) -> in_session.RunningGraph:
-        """The meta graph with these tags in a session, the same one whenever it is asked for.
+    @functools.cached_property
+    def loaded(self):
+        """What TensorFlow 2 loads. Raises whatever it raises for what it can't load."""
+        return tf.saved_model.load(str(self.module.directory))
 
-        Raises: whatever TensorFlow raises for a graph that it can't load.
+    def running(self) -> Iterator[tuple[contract.Mode, RunningGraph | RunningObject]]:
+        """Each mode, and the module running in it."""
+        for mode in self.promise.modes:
+            yield mode, self.run(mode)
+
+    def run(self, mode: contract.Mode) -> RunningGraph | RunningObject:
+        """The module in that mode, the same one whenever it is asked for.
+
+        Raises: whatever TensorFlow raises for what it can't load.
         """
-        if tags not in self._running:
-            load = in_session.load(self.module.directory, tags=tags)
-            self._running[tags] = self._sessions.enter_context(load)
-        return self._running[tags]
+        if mode.label not in self._running:
+            if self.promise.format.callable:
+                module = RunningObject(self.loaded, promise=self.promise, mode=mode)
+            else:
+                session = load(self.module.directory, tags=mode.tags)
+                module = self._sessions.enter_context(session)
+            self._running[mode.label] = module
+        return self._running[mode.label]
+
+    def outputs(self, mode: contract.Mode, *, batch: int):
+        """What comes out in that mode for `images` of the default size, run only once."""
+        key = mode.label, batch
+        if key not in self._outputs:
+            self._outputs[key] = self.run(mode).run(self.images(batch=batch))
+        return self._outputs[key]
+
+    def images(self, *, batch: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Uniform noise in [0, 1], float32 `[batch, height, width, 3]`; the default size if none is given."""
+        size = size or self.promise.interface.image_size
+        return np.random.RandomState(0).uniform(size=(batch, *size, 3)).astype(np.float32)
 
     def close(self) -> None:
         self._sessions.close()

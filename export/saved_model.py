@@ -1,0 +1,229 @@
+"""Writes version 5: a TF2 SavedModel that can be called, and so be fine-tuned.
+
+What TensorFlow 2 loads from it is an object:
+
+    obj(inputs, training=False, return_endpoints=False, batch_norm_momentum=0.99)
+        Logits `[batch, classes]`, or the feature vector `[batch, features]`, of float32 images
+        `[batch, height, width, 3]`, RGB in [0, 1], of any size. In training, batch norm uses the
+        statistics of the batch and moves its moving averages, and dropout is active.
+        `return_endpoints` gives a dictionary instead: that output as `default`, and the end
+        points. `training` and `return_endpoints` are Python bools.
+    obj.serve(inputs), obj.train(inputs)
+        The same for inference and for training, as Keras 3 calls it.
+    obj.variables, obj.trainable_variables
+        `tf.Variable`s with Slim's names, sorted by name.
+    obj.regularization_losses
+        Functions without arguments, each of which gives a float32 scalar.
+
+Signatures have the tag `serve`. Those named `..._with_bn_hparams` run in training mode, the
+counterpart of the tag set {"train"} of version 3, so THEY MOVE THE MOVING AVERAGES of whoever
+applies them; all others are for inference, and change nothing.
+
+The network is traced twice, for inference and for training, with all of its outputs; everything
+else wraps these two. What is traced is the Slim graph itself, imported, so that there is no
+second definition of it.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
+
+from slimhub.export import slim_graph
+from slimhub.signatures import contract
+
+Tensors = Mapping[str, tf.Tensor]
+
+# AutoGraph has nothing to do here but to take its time.
+_function = functools.partial(tf.function, autograph=False)
+
+
+def write(
+    directory: Path,
+    *,
+    promise: contract.Promise,
+    graphs: Mapping[bool, slim_graph.SlimGraph],
+    weights: Mapping[str, np.ndarray],
+) -> None:
+    """Writes a module into an existing, empty directory.
+
+    Args:
+      directory: where to.
+      promise: which signatures to write.
+      graphs: that for inference and, by `True`, that for training.
+      weights: float32 arrays by variable name, exactly those of the graphs.
+
+    Raises:
+      OSError, tf.errors.OpError: the directory can't be written.
+    """
+    # Not a `tf.Module`, in which hub.KerasLayer finds no weights; nor a `tf.train.Checkpoint`,
+    # which has a variable of its own.
+    root = tf.__internal__.tracking.AutoTrackable()
+    trainable = {variable.op.name: variable.trainable for variable in graphs[False].network.variables}
+    root.variables = [
+        _variable(name, weights[name], trainable=trainable[name]) for name in sorted(weights)
+    ]
+    root.trainable_variables = [variable for variable in root.variables if variable.trainable]
+    networks = {
+        mode.training: _network(graphs[mode.training], promise, mode, root.variables)
+        for mode in promise.modes
+    }
+    root.regularization_losses = list(_losses(graphs[False], root.variables))
+    _add_calls(root, promise, networks)
+    signatures = {
+        signature.name: _signature(signature, promise, networks[mode.training])
+        for mode in promise.modes
+        for signature in mode.signatures
+    }
+    tf.saved_model.save(root, str(directory), signatures=signatures)
+    _slim_down(directory)
+
+
+def _variable(name: str, value: np.ndarray, *, trainable: bool) -> tf.Variable:
+    if trainable:
+        return tf.Variable(value, name=name)
+    # As Keras has the averages of its batch norm: under a distribution strategy, each replica
+    # moves its own, and what is read and saved is their mean.
+    return tf.Variable(
+        value,
+        name=name,
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.MEAN,
+    )
+
+
+def _import(
+    built: slim_graph.SlimGraph, names: Iterable[str], variables: Iterable[tf.Variable]
+) -> Callable[[Tensors], list]:
+    """A function that puts part of the Slim graph into the function that is being traced.
+
+    Args:
+      built: the Slim graph.
+      names: tensors and operations to import, with all that they depend on.
+      variables: to be used instead of those of the graph, by name.
+
+    Returns:
+      A function of the tensors to be used instead of placeholders, by name; it gives `names`.
+    """
+    names = list(names)
+    graph_def = built.graph.as_graph_def()
+    slim_graph.prune(graph_def, names)
+    present = {f"{node.name}:0" for node in graph_def.node}
+    used = [variable for variable in variables if variable.name in present]
+
+    def run(inputs: Tensors) -> list:
+        graph = tf.compat.v1.get_default_graph()
+        handles = {variable.name: graph.capture(variable.handle) for variable in used}
+        given = {name: tensor for name, tensor in inputs.items() if name in present}
+        return tf.graph_util.import_graph_def(
+            graph_def, input_map={**handles, **given}, return_elements=names, name=""
+        )
+
+    return run
+
+
+def _network(built, promise: contract.Promise, mode: contract.Mode, variables):
+    """The network, traced: a function of images and momentum, of all outputs by their names in Slim."""
+    specs = [spec for one in mode.signatures for spec in one.outputs.values()]
+    names = list(dict.fromkeys(spec.name for spec in specs))
+    updates = [op.name for op in built.network.update_ops]
+    run = _import(built, names + updates, variables)
+    inputs = _spec(promise.images, "images"), _spec(promise.momentum_input, "batch_norm_momentum")
+
+    @_function(input_signature=inputs)
+    def network(images, batch_norm_momentum):
+        tensors = run(
+            {promise.images.name: images, promise.momentum_input.name: batch_norm_momentum}
+        )
+        return dict(zip(names, tensors, strict=False))
+
+    return network.get_concrete_function()
+
+
+def _losses(built: slim_graph.SlimGraph, variables):
+    for loss in built.network.regularization_losses:
+        run = _import(built, [loss.name], variables)
+        yield _function(functools.partial(_only, run), input_signature=[])
+
+
+def _only(run):
+    [tensor] = run({})
+    return tensor
+
+
+def _add_calls(root, promise: contract.Promise, networks) -> None:
+    """Has the object called as promised: itself, `serve` and `train`."""
+    calls = [(call, networks[mode.training]) for mode in promise.modes for call in mode.calls]
+    by_arguments = {tuple(call.arguments.values()): call for call, _ in calls}
+
+    @_function
+    def call_object(
+        inputs, training=False, return_endpoints=False, batch_norm_momentum=promise.momentum
+    ):
+        tensors = networks[training](inputs, batch_norm_momentum)
+        return _result(tensors, by_arguments[training, return_endpoints])
+
+    root.__call__ = call_object
+    images = _spec(promise.images, "inputs")
+    momentum = _spec(promise.momentum_input, "batch_norm_momentum")
+    for call, network in calls:
+        if call.takes_momentum:
+            root.__call__.get_concrete_function(
+                images, **call.arguments, batch_norm_momentum=momentum
+            )
+        else:
+            setattr(root, call.function, _endpoint(call, promise, network))
+
+
+def _endpoint(call: contract.Call, promise: contract.Promise, network):
+    @_function(input_signature=[_spec(promise.images, "inputs")])
+    def endpoint(inputs):
+        return _result(network(inputs, tf.constant(promise.momentum)), call)
+
+    return endpoint
+
+
+def _signature(signature: contract.Signature, promise: contract.Promise, network):
+    def apply(**inputs):
+        by_spec = {signature.inputs[key]: tensor for key, tensor in inputs.items()}
+        momentum = by_spec.get(promise.momentum_input, tf.constant(promise.momentum))
+        return _outputs(network(by_spec[promise.images], momentum), signature)
+
+    specs = {key: _spec(spec, key) for key, spec in signature.inputs.items()}
+    return _function(apply).get_concrete_function(**specs)
+
+
+def _outputs(tensors: Tensors, of: contract.Signature | contract.Call) -> Tensors:
+    return {key: tensors[spec.name] for key, spec in of.outputs.items()}
+
+
+def _result(tensors: Tensors, call: contract.Call) -> Tensors | tf.Tensor:
+    outputs = _outputs(tensors, call)
+    return outputs if call.gives_dictionary else outputs["default"]
+
+
+def _spec(spec: contract.TensorSpec, name: str) -> tf.TensorSpec:
+    return tf.TensorSpec(spec.shape, spec.dtype, name)
+
+
+def _slim_down(directory: Path) -> None:
+    """Takes out of the graph what no reader needs, and has the fingerprint be that of the rest."""
+    path = directory / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    [meta_graph] = saved_model.meta_graphs
+    functions = meta_graph.graph_def.library.function
+    for nodes in (meta_graph.graph_def.node, *(function.node_def for function in functions)):
+        slim_graph.drop_attributes(nodes)
+        for node in nodes:
+            # TensorFlow has the variables saved and restored on the CPU, where else.
+            node.ClearField("device")
+    path.write_bytes(saved_model.SerializeToString(deterministic=True))
+    fingerprint = fingerprinting.CreateFingerprintDef(str(directory))
+    (directory / "fingerprint.pb").write_bytes(fingerprint)
+    # Nothing here has assets, which TensorFlow makes a directory for.
+    (directory / "assets").rmdir()
