@@ -11,6 +11,7 @@ import tensorflow_hub as hub
 
 from slimhub.export.slim_graph import SlimGraph
 from slimhub.signatures import contract, running
+from slimhub.signatures.interface import MOVING_AVERAGES
 from slimhub.signatures.module import ancestors
 from slimhub.signatures.subject import Subject
 
@@ -88,7 +89,7 @@ class _Reference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Observed:
-    """What the module gives: arrays by signature or call and key; None is what it can't tell."""
+    """What the module gives: arrays by signature and key; None is what it can't tell."""
 
     outputs: Mapping[str, Arrays]
     losses: np.ndarray | None = None
@@ -100,10 +101,14 @@ def _pairs(
     mode: contract.Mode, actual: _Observed, expected: _Reference
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     skipped = expected.behind_noise if actual.draws_own_noise else ()
-    for one in (*mode.signatures, *mode.calls):
+    for one in mode.signatures:
         for key, spec in one.outputs.items():
             if spec.name not in skipped:
-                yield f"{one.name}:{key}", actual.outputs[one.name][key], expected.tensors[spec.name]
+                yield (
+                    f"{one.name}:{key}",
+                    actual.outputs[one.name][key],
+                    expected.tensors[spec.name],
+                )
     if actual.losses is not None:
         yield "regularization_losses", actual.losses, expected.losses
     if actual.averages is not None:
@@ -119,7 +124,7 @@ def _slim(built: SlimGraph, checkpoint: Path):
     averages = {
         variable.op.name: variable
         for variable in built.network.variables
-        if variable.op.name.endswith(contract.MOVING_AVERAGES)
+        if variable.op.name.endswith(MOVING_AVERAGES)
     }
     # Not as the default graph: the module beside it runs eagerly.
     with contextlib.closing(tf.compat.v1.Session(graph=built.graph)) as session:
@@ -136,15 +141,15 @@ def _slim(built: SlimGraph, checkpoint: Path):
                 for spec in signature.outputs.values()
             }
             feeds = {promise.images.name: images}
+            if promise.momentum_input is not None:
+                feeds[promise.momentum_input.name] = _MOMENTUM
             fetches = (
                 {name: name for name in names},
                 built.network.regularization_losses,
                 {tensor.name: tensor for tensor in draws},
+                built.network.update_ops,
             )
-            tensors, losses, noise = session.run(fetches, feeds)
-            if promise.momentum_input is not None:
-                feeds[promise.momentum_input.name] = _MOMENTUM
-            session.run(built.network.update_ops, feeds)
+            tensors, losses, noise, _ = session.run(fetches, feeds)
             return _Reference(
                 tensors=tensors,
                 losses=np.array(losses),

@@ -35,6 +35,7 @@ from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
 from slimhub.export import slim_graph
 from slimhub.signatures import contract
+from slimhub.signatures.interface import TensorSpec
 
 Tensors = Mapping[str, tf.Tensor]
 
@@ -63,7 +64,9 @@ def write(
     # Not a `tf.Module`, in which hub.KerasLayer finds no weights; nor a `tf.train.Checkpoint`,
     # which has a variable of its own.
     root = tf.__internal__.tracking.AutoTrackable()
-    trainable = {variable.op.name: variable.trainable for variable in graphs[False].network.variables}
+    trainable = {
+        variable.op.name: variable.trainable for variable in graphs[False].network.variables
+    }
     root.variables = [
         _variable(name, weights[name], trainable=trainable[name]) for name in sorted(weights)
     ]
@@ -207,7 +210,7 @@ def _result(tensors: Tensors, call: contract.Call) -> Tensors | tf.Tensor:
     return outputs if call.gives_dictionary else outputs["default"]
 
 
-def _spec(spec: contract.TensorSpec, name: str) -> tf.TensorSpec:
+def _spec(spec: TensorSpec, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(spec.shape, spec.dtype, name)
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from slimhub.models import network
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract
+from slimhub.signatures.interface import Interface, TensorSpec
 
 # They only weigh: colocation with a variable means nothing to one network on one device, shapes
 # are inferred. And `debug_name` is new in TF 2.21; TF 1.15 refuses a graph with it.
@@ -47,10 +48,10 @@ def build(model: Model, *, version: int, num_classes: int | None, training: bool
     return SlimGraph(graph=graph, network=built)
 
 
-def interface(model: Model, built: network.Network) -> contract.Interface:
+def interface(model: Model, built: network.Network) -> Interface:
     """What the contract has to know of a network that was built."""
     heads = 0 if built.logits is None else 1
-    return contract.Interface(
+    return Interface(
         scope=model.scope,
         image_size=model.image_size,
         min_image_size=model.min_image_size,
@@ -95,7 +96,7 @@ def drop_attributes(nodes) -> None:
             node.attr.pop(attr, None)
 
 
-def _placeholder(spec: contract.TensorSpec, *, default=None) -> tf.Tensor:
+def _placeholder(spec: TensorSpec, *, default=None) -> tf.Tensor:
     scope, name = spec.name.removesuffix(":0").split("/")
     with tf.name_scope(f"{scope}/"):
         if default is None:
@@ -104,7 +105,7 @@ def _placeholder(spec: contract.TensorSpec, *, default=None) -> tf.Tensor:
         return tf.compat.v1.placeholder_with_default(default, spec.shape, name=name)
 
 
-def _spec(tensor: tf.Tensor) -> contract.TensorSpec:
-    return contract.TensorSpec(
+def _spec(tensor: tf.Tensor) -> TensorSpec:
+    return TensorSpec(
         name=tensor.name, shape=tuple(tensor.shape.as_list()), dtype=tensor.dtype.name
     )

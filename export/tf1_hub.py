@@ -10,7 +10,6 @@ them: TensorFlow's loaders and the TF Hub library make their own from the variab
 TensorFlow (1.15) reads them: attributes that it does not know are removed.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -74,9 +74,9 @@ def readable(module: Module) -> Iterable[str]:
                 return
 
 
-def ids(promise: contract.Promise) -> tuple[str, ...]:
-    """Ids of all checks of a module with that promise, in their order."""
-    return tuple(_id(check) for check in (readable, *_graph_checks(promise), *_value_checks(promise)))
+def ids(format: formats.Format) -> tuple[str, ...]:
+    """Ids of all checks of a module of that format, in their order."""
+    return tuple(_id(check) for check in (readable, *_graph_checks(format), *_value_checks(format)))
 
 
 def check(directory: str | Path, *, promise: contract.Promise | None = None) -> Report:
@@ -98,10 +98,12 @@ def check_subject(subject: Subject) -> Report:
         # Of a format that can't be known, these are the checks that it would have had anyway.
         others = map(_not_run, (*graph_checks.CHECKS, *value_checks.CHECKS))
         return Report(directory=directory, handle=None, weights=None, results=(found, *others))
-    results = [found, *(_result(one, subject) for one in _graph_checks(subject.promise))]
-    loads, *others = _value_checks(subject.promise)
+    results = [found, *(_result(one, subject) for one in _graph_checks(subject.promise.format))]
+    loads, *others = _value_checks(subject.promise.format)
     results.append(_result(loads, subject))
-    run = _not_run if results[-1].status == "failed" else functools.partial(_result, subject=subject)
+    run = (
+        _not_run if results[-1].status == "failed" else functools.partial(_result, subject=subject)
+    )
     return Report(
         directory=directory,
         handle=subject.module.provenance.handle,
@@ -110,12 +112,12 @@ def check_subject(subject: Subject) -> Report:
     )
 
 
-def _graph_checks(promise: contract.Promise) -> tuple[Callable, ...]:
-    return (*graph_checks.CHECKS, *_OF_FORMAT[promise.format.name].GRAPH_CHECKS)
+def _graph_checks(format: formats.Format) -> tuple[Callable, ...]:
+    return (*graph_checks.CHECKS, *_OF_FORMAT[format.name].GRAPH_CHECKS)
 
 
-def _value_checks(promise: contract.Promise) -> tuple[Callable, ...]:
-    return (*value_checks.CHECKS, *_OF_FORMAT[promise.format.name].VALUE_CHECKS)
+def _value_checks(format: formats.Format) -> tuple[Callable, ...]:
+    return (*value_checks.CHECKS, *_OF_FORMAT[format.name].VALUE_CHECKS)
 
 
 def _result(check: Callable, subject) -> Result:

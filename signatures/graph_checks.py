@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 import tensorflow as tf
 
-from slimhub.signatures import contract
+from slimhub.signatures.interface import tensor_type
 from slimhub.signatures.module import all_nodes
 from slimhub.signatures.subject import Subject
 
@@ -155,4 +155,4 @@ def type_of(number: int, shape) -> str:
         dtype = f"dtype {number}"
     if shape.unknown_rank:
         return f"{dtype} of unknown rank"
-    return contract.tensor_type(dtype, [None if dim.size == -1 else dim.size for dim in shape.dim])
+    return tensor_type(dtype, [None if dim.size == -1 else dim.size for dim in shape.dim])

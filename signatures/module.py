@@ -14,7 +14,8 @@ from tensorflow.core.protobuf import (
     trackable_object_graph_pb2,
 )
 
-from slimhub.signatures import contract, formats, provenance
+from slimhub.signatures import formats, provenance
+from slimhub.signatures.interface import tensor_type
 
 # What TensorFlow 2 keeps in a checkpoint beside the variables.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -88,12 +89,11 @@ class Module:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Type of each variable on disk, as `contract.tensor_type` has it."""
+        """Type of each variable on disk, as `tensor_type` has it."""
         dtypes = self.checkpoint.get_variable_to_dtype_map()
         shapes = self.checkpoint.get_variable_to_shape_map()
         return {
-            name: contract.tensor_type(dtypes[key].name, shapes[key])
-            for name, key in self._keys.items()
+            name: tensor_type(dtypes[key].name, shapes[key]) for name, key in self._keys.items()
         }
 
     def read_variable(self, name: str) -> np.ndarray:

@@ -11,6 +11,7 @@ import typing
 from collections.abc import Mapping
 
 from slimhub.signatures import contract
+from slimhub.signatures.interface import Interface
 
 # How sure it is that the weights are the published ones.
 STATUSES = {
@@ -60,7 +61,7 @@ class Provenance:
     checkpoint: tuple[SourceFile, ...]
     parity_tolerance: float
     libraries: Mapping[str, str]
-    interface: contract.Interface
+    interface: Interface
 
     def promise(self) -> contract.Promise:
         """What the module promises."""

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.signatures import contract
+from slimhub.signatures.interface import MOVING_AVERAGES
 
 # Of an error in a session: what went wrong, between two stack traces.
 _REASON = re.compile(r"^Node: [^\n]*\n(.+?)(?=\n\t \[\[|\n\nOriginal stack trace|\Z)", re.M | re.S)
@@ -72,48 +73,55 @@ class RunningObject:
 
     def __init__(self, loaded, *, promise: contract.Promise, mode: contract.Mode):
         variables = {variable.name.removesuffix(":0"): variable for variable in loaded.variables}
-        names = {name for name in variables if name.endswith(contract.MOVING_AVERAGES)}
+        names = {name for name in variables if name.endswith(MOVING_AVERAGES)}
         self.averages = {name: variables[name] for name in sorted(names)}
         self.weights = {name: variables[name] for name in sorted(variables.keys() - names)}
         self._on_disk = self.read(self.averages)
-        self._functions = {
-            **{one.name: _signature(loaded, one, promise) for one in mode.signatures},
-            **{one.name: _call(loaded, one) for one in mode.calls},
-        }
+        self._signatures = {one.name: _signature(loaded, one, promise) for one in mode.signatures}
 
     def run(self, images: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """Applies all signatures, and makes all calls, which leaves no trace.
+        """Applies all signatures, and leaves the moving averages as they were.
 
         Args:
           images: float32 `[batch, height, width, 3]`, RGB in [0, 1].
 
         Returns:
-          Arrays by signature or call, and output key.
+          Arrays by signature and output key.
         """
-        outputs, _ = self.step(images, momentum=1)
-        return outputs
+        # With this momentum, nothing moves.
+        inputs = tf.constant(images), tf.constant(1.0)
+        return {name: _arrays(apply(*inputs)) for name, apply in self._signatures.items()}
 
     def step(self, images: np.ndarray, *, momentum: float):
-        """Applies one after the other; then, the moving averages are again as they are on disk.
+        """Applies all signatures, one after the other.
+
+        Afterwards, the moving averages are again as they are on disk.
 
         Args:
           images: as for `run`.
-          momentum: where it can be given.
+          momentum: where it is an input.
 
         Returns:
-          Outputs as of `run`, and after each the moving averages, by signature or call, and name.
+          Outputs as of `run`, and after each the moving averages, by signature and name.
         """
         outputs, averages = {}, {}
         inputs = tf.constant(images), tf.constant(momentum, tf.float32)
-        try:
-            for name, function in self._functions.items():
-                outputs[name] = {key: value.numpy() for key, value in function(*inputs).items()}
+        with self.having(self._on_disk):
+            for name, apply in self._signatures.items():
+                outputs[name] = _arrays(apply(*inputs))
                 averages[name] = self.read(self.averages)
-        finally:
-            self.assign(self._on_disk)
         return outputs, averages
 
-    def assign(self, averages: Mapping[str, np.ndarray]) -> None:
+    @contextlib.contextmanager
+    def having(self, averages: Mapping[str, np.ndarray]) -> Iterator[None]:
+        """With these moving averages; afterwards, they are again as they are on disk."""
+        try:
+            self._assign(averages)
+            yield
+        finally:
+            self._assign(self._on_disk)
+
+    def _assign(self, averages: Mapping[str, np.ndarray]) -> None:
         for name, value in averages.items():
             self.averages[name].assign(value)
 
@@ -131,14 +139,8 @@ def _signature(loaded, signature: contract.Signature, promise: contract.Promise)
     return apply
 
 
-def _call(loaded, call: contract.Call):
-    def apply(images, momentum):
-        function = loaded if call.function == "__call__" else getattr(loaded, call.function)
-        settable = {"batch_norm_momentum": momentum} if call.takes_momentum else {}
-        outputs = function(images, **call.arguments, **settable)
-        return outputs if isinstance(outputs, dict) else {"default": outputs}
-
-    return apply
+def _arrays(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {key: tensor.numpy() for key, tensor in tensors.items()}
 
 
 def describe(error: Exception) -> str:

@@ -8,8 +8,9 @@ import tensorflow as tf
 from google.protobuf import message
 from tensorflow.core.framework import variable_pb2
 
-from slimhub.signatures import contract, formats, hub_protos
+from slimhub.signatures import formats, hub_protos
 from slimhub.signatures.graph_checks import differences, signatures, type_of
+from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import ancestors, collection
 from slimhub.signatures.running import RunningGraph
 from slimhub.signatures.subject import Subject
@@ -131,7 +132,7 @@ def variables(subject: Subject) -> Problems:
             for name in sorted(set(found) - set(handles)):
                 yield f"{label} {kind}: {name} is not in the graph"
             for name, trainable in sorted(found.items()):
-                average = name.endswith(contract.MOVING_AVERAGES)
+                average = name.endswith(MOVING_AVERAGES)
                 if average and (trainable or kind == "trainable_variables"):
                     yield f"{label} {kind}: {name} is a moving average, and trainable"
                 if not average and not trainable:
@@ -160,7 +161,7 @@ def image_range(subject: Subject) -> Problems:
     for mode, graph in subject.running():
         try:
             source = graph.graph.get_tensor_by_name(subject.promise.images.name)
-            first, last = map(graph.graph.get_operation_by_name, contract.RESCALING)
+            first, last = map(graph.graph.get_operation_by_name, RESCALING)
         except KeyError as error:
             yield f"{mode.label}: {error.args[0]}"
             continue
@@ -218,7 +219,7 @@ def _updates(label: str, graph: RunningGraph, feeds, *, momentum: float) -> Prob
     values, _ = graph.session.run((inputs, graph.collection("update_ops")), feeds)
     after = _variables(graph)
     statistics = dict(_statistics(values))
-    averages = {name for name in before if name.endswith(contract.MOVING_AVERAGES)}
+    averages = {name for name in before if name.endswith(MOVING_AVERAGES)}
     weights = {name: before[name] for name in before.keys() - averages}
     yield from moved(label, "averages were updated", weights, after)
     for name in sorted(averages - statistics.keys()):

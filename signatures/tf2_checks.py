@@ -5,12 +5,14 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2
-from tensorflow.core.protobuf import saved_object_graph_pb2, struct_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures import contract
 from slimhub.signatures.graph_checks import differences, type_of
+from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.running import RunningObject
+from slimhub.signatures.saved_objects import Objects, Wiring, to_python
 from slimhub.signatures.subject import Subject
 from slimhub.signatures.value_checks import difference, misplaced, moved, wrong_loss
 
@@ -24,7 +26,7 @@ _STATISTICS_TOLERANCE = 0.1
 def variables(subject: Subject) -> Problems:
     """The variables on disk are the object's, as many as promised; moving averages are not trainable."""
     interface = subject.promise.interface
-    objects = _Objects(subject)
+    objects = Objects(_meta_graph(subject))
     on_disk = subject.module.variables
     outside = sorted(name for name in on_disk if not name.startswith(f"{interface.scope}/"))
     yield from (f"{name} is not in the scope {interface.scope}" for name in outside)
@@ -42,7 +44,7 @@ def variables(subject: Subject) -> Problems:
         in_graph = type_of(variable.dtype, variable.shape)
         if on_disk.get(name, in_graph) != in_graph:
             yield f"{name}: on disk {on_disk[name]}, in the object {in_graph}"
-        average = name.endswith(contract.MOVING_AVERAGES)
+        average = name.endswith(MOVING_AVERAGES)
         if average and (variable.trainable or name in found["trainable_variables"]):
             yield f"{name} is a moving average, and trainable"
         if not average and not variable.trainable:
@@ -51,61 +53,73 @@ def variables(subject: Subject) -> Problems:
 
 def calls(subject: Subject) -> Problems:
     """What is loaded can be called as promised: arguments, their defaults, and what comes out."""
-    objects = _Objects(subject)
-    images = subject.promise.images.type
+    objects = Objects(_meta_graph(subject))
     for mode in subject.promise.modes:
         for call in mode.calls:
-            node = objects.child(objects.root, call.function)
-            if node is None or not node.HasField("function"):
+            function = objects.function(call.function)
+            if function is None:
                 yield f"{call.name}: there is no function {call.function}"
                 continue
-            spec = _python(node.function.function_spec.fullargspec)
+            spec = to_python(function.function_spec.fullargspec)
             arguments, defaults = ["inputs", *call.defaults], tuple(call.defaults.values())
             if spec["args"] != arguments or (spec["defaults"] or ()) != defaults:
                 yield f"{call.name}: expected the arguments {arguments} with the defaults {defaults}, got {spec['args']} with {spec['defaults']}"
-            momentum = [contract.BATCH_NORM_MOMENTUM.type] if call.takes_momentum else []
-            inputs = (images, *call.arguments.values(), *momentum)
-            traced = dict(objects.traces(node.function))
-            outputs = {key: spec.type for key, spec in call.outputs.items()}
-            expected = outputs if call.gives_dictionary else outputs["default"]
-            if inputs not in traced:
-                yield f"{call.name}: expected a function of {inputs}, got {', '.join(map(str, traced)) or 'none'}"
-            elif traced[inputs] != expected:
-                yield f"{call.name}: expected {expected}, got {traced[inputs]}"
+            traces = {inputs: outputs for _, inputs, outputs in objects.traces(function)}
+            types = {key: spec.type for key, spec in call.outputs.items()}
+            expected = types if call.gives_dictionary else types["default"]
+            inputs = _inputs(subject, call)
+            if inputs not in traces:
+                yield f"{call.name}: expected a function of {inputs}, got {', '.join(map(str, traces)) or 'none'}"
+            elif traces[inputs] != expected:
+                yield f"{call.name}: expected {expected}, got {traces[inputs]}"
+
+
+def tensor_names(subject: Subject) -> Problems:
+    """Every signature and every call gives the promised tensors of the network, of its images and with its momentum."""
+    meta_graph = _meta_graph(subject)
+    wiring = Wiring(meta_graph)
+    training = {name: _is_training(function) for name, function in wiring.networks().items()}
+    for mode in subject.promise.modes:
+        for one, outputs, images, momentum in _wired(subject, mode, meta_graph, wiring):
+            for key, source in outputs.items():
+                where = f"{mode.label} {one.name} {key}"
+                expected = one.outputs[key].name.removesuffix(":0")
+                if source.node != expected or training.get(source.function) is not mode.training:
+                    yield f"{where}: expected {expected} {'in training' if mode.training else 'at inference'}, got {source.node} of {source.function or 'no function'}"
+                    continue
+                given = wiring.argument(source, "images")
+                if _name(given) != images:
+                    yield f"{where}: expected the network to get {images}, got {_name(given)}"
+                given = wiring.argument(source, "batch_norm_momentum")
+                if mode.training and _momentum(given) != momentum:
+                    yield f"{where}: expected the momentum {momentum}, got {_momentum(given)}"
 
 
 def networks(subject: Subject) -> Problems:
     """It has the network once for inference and once for training, with every batch norm and its updates."""
     num_batch_norms = subject.promise.interface.num_batch_norms
-    expected = sorted(
+    expected = [
         (mode.training, num_batch_norms, 2 * num_batch_norms if mode.training else 0)
         for mode in subject.promise.modes
-    )
+    ]
     found = []
-    for function in _networks(subject):
+    for function in Wiring(_meta_graph(subject)).networks().values():
         ops = collections.Counter(node.op for node in function.node_def)
-        training = {
-            # The default, which is not written, is true.
-            "is_training" not in node.attr or node.attr["is_training"].b
-            for node in function.node_def
-            if node.op == "FusedBatchNormV3"
-        }
-        if len(training) == 2:
+        training = _is_training(function)
+        if training is None:
             yield f"{function.signature.name}: some batch norms are for training, others are not"
-        found.append((any(training), ops["FusedBatchNormV3"], ops["AssignSubVariableOp"]))
-    if sorted(found) != expected:
-        yield f"expected (training, batch norms, updates) of {expected}, got {sorted(found)}"
+        found.append((training, ops["FusedBatchNormV3"], ops["AssignSubVariableOp"]))
+    if sorted(found, key=str) != sorted(expected, key=str):
+        yield f"expected (training, batch norms, updates) of {expected}, got {found}"
 
 
 def image_range(subject: Subject) -> Problems:
     """Images in [0, 1] are rescaled in the graph to what the network was trained on."""
-    for function in _networks(subject):
+    for function in Wiring(_meta_graph(subject)).networks().values():
         where = function.signature.name
         nodes = {node.name: node for node in function.node_def}
         source = next(arg.name for arg in function.signature.input_arg if arg.type == tf.float32)
-        for name, constant in zip(
-            contract.RESCALING, subject.promise.interface.rescale, strict=True
-        ):
+        for name, constant in zip(RESCALING, subject.promise.interface.rescale, strict=True):
             readers = sorted(
                 node.name
                 for node in function.node_def
@@ -141,7 +155,7 @@ def loss_values(subject: Subject) -> Problems:
 
 
 def moving_averages(subject: Subject) -> Problems:
-    """In training, each call moves moving averages by (1 - momentum) * (batch statistic - old), once; nothing else moves."""
+    """In training, each signature moves moving averages by (1 - momentum) * (batch statistic - old), once; nothing else moves."""
     images = subject.images(batch=2)
     inference, training = (subject.run(mode) for mode in subject.promise.modes)
     on_disk = {name: subject.module.read_variable(name) for name in training.averages}
@@ -155,66 +169,79 @@ def moving_averages(subject: Subject) -> Problems:
     for momentum in (0.5, 0.75):
         _, after = training.step(images, momentum=momentum)
         before = on_disk
-        for one in (*subject.promise.modes[1].signatures, *subject.promise.modes[1].calls):
-            updates = {
-                name: (before[name], statistics[name], after[one.name][name]) for name in before
-            }
-            used = momentum if one.takes_momentum else subject.promise.momentum
-            yield from misplaced(one.name, updates, momentum=used)
-            before = after[one.name]
+        for name in after:
+            updates = {key: (before[key], statistics[key], after[name][key]) for key in before}
+            yield from misplaced(name, updates, momentum=momentum)
+            before = after[name]
     yield from moved("training", "applied", weights, training.read(training.weights))
 
 
-GRAPH_CHECKS = (variables, calls, networks, image_range, regularization_losses)
+GRAPH_CHECKS = (variables, calls, tensor_names, networks, image_range, regularization_losses)
 VALUE_CHECKS = (loss_values, moving_averages)
 
 
-class _Objects:
-    """The objects in a SavedModel, without loading it."""
+def _meta_graph(subject: Subject) -> meta_graph_pb2.MetaGraphDef:
+    [(_, _, meta_graph)] = subject.meta_graphs()
+    return meta_graph
 
-    def __init__(self, subject: Subject):
-        [(_, _, meta_graph)] = subject.meta_graphs()
-        self._graph = meta_graph.object_graph_def
-        self.root = self._graph.nodes[0]
 
-    def child(self, node, name: str) -> saved_object_graph_pb2.SavedObject | None:
-        for child in node.children:
-            if child.local_name == name:
-                return self._graph.nodes[child.node_id]
-        return None
+def _inputs(subject: Subject, call: contract.Call) -> tuple:
+    momentum = (contract.BATCH_NORM_MOMENTUM.type,) if call.takes_momentum else ()
+    return (subject.promise.images.type, *call.arguments.values(), *momentum)
 
-    def members(self, name: str) -> list[saved_object_graph_pb2.SavedObject]:
-        """Those of a list that is an attribute of the root."""
-        found = self.child(self.root, name)
-        children = [] if found is None else found.children
-        return [self._graph.nodes[child.node_id] for child in children]
 
-    def traces(self, function: saved_object_graph_pb2.SavedFunction):
-        """Inputs and outputs of each concrete function, in Python, tensors as their types."""
-        for name in function.concrete_functions:
-            concrete = self._graph.concrete_functions[name]
-            arguments, _ = _python(concrete.canonicalized_input_signature)
-            yield arguments, _python(concrete.output_signature)
+def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
+    """Signatures and calls, both promised and found: sources of outputs by key, and what the images
+    and the momentum are expected to come from, by name; a momentum that is not given, as its value."""
+    float32 = np.float32(subject.promise.momentum)
+    for signature in mode.signatures:
+        if signature.name in meta_graph.signature_def:
+            found = meta_graph.signature_def[signature.name]
+            keys = found.outputs.keys() & signature.outputs.keys()
+            outputs = {key: wiring.source(found.outputs[key].name) for key in sorted(keys)}
+            names = {
+                spec: found.inputs[key].name.removesuffix(":0")
+                for key, spec in signature.inputs.items()
+            }
+            momentum = names.get(contract.BATCH_NORM_MOMENTUM, float32)
+            yield signature, outputs, names[subject.promise.images], momentum
+    objects = Objects(meta_graph)
+    for call in mode.calls:
+        function = objects.function(call.function)
+        traces = () if function is None else objects.traces(function)
+        for name, inputs, _ in traces:
+            if inputs == _inputs(subject, call):
+                outputs = dict(zip(sorted(call.outputs), wiring.outputs(name), strict=False))
+                momentum = "batch_norm_momentum" if call.takes_momentum else float32
+                yield call, outputs, "inputs", momentum
 
-    def captured(self, function: saved_object_graph_pb2.SavedFunction) -> list[str]:
-        """Names of the variables behind a function."""
-        concrete = [self._graph.concrete_functions[name] for name in function.concrete_functions]
-        inputs = {number for one in concrete for number in one.bound_inputs}
-        return sorted(self._graph.nodes[number].variable.name for number in inputs)
+
+def _name(source) -> str | None:
+    return source.name if isinstance(source, node_def_pb2.NodeDef) else source
+
+
+def _momentum(source) -> str | np.ndarray | None:
+    """The value of a constant, the name of anything else."""
+    constant = isinstance(source, node_def_pb2.NodeDef) and source.op == "Const"
+    return tf.make_ndarray(source.attr["value"].tensor) if constant else _name(source)
+
+
+def _is_training(function: function_pb2.FunctionDef) -> bool | None:
+    """Of all of its batch norms; None if they differ."""
+    found = {
+        # The default, which is not written, is true.
+        "is_training" not in node.attr or node.attr["is_training"].b
+        for node in function.node_def
+        if node.op == "FusedBatchNormV3"
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _kernels(subject: Subject) -> Iterator[list[str]]:
     """Names of the variables behind each regularization loss."""
-    objects = _Objects(subject)
+    objects = Objects(_meta_graph(subject))
     for node in objects.members("regularization_losses"):
         yield objects.captured(node.function)
-
-
-def _networks(subject: Subject) -> Iterator[function_pb2.FunctionDef]:
-    for _, _, meta_graph in subject.meta_graphs():
-        for function in meta_graph.graph_def.library.function:
-            if any(node.op == "FusedBatchNormV3" for node in function.node_def):
-                yield function
 
 
 def _misused(
@@ -225,26 +252,9 @@ def _misused(
     statistics: Mapping[str, np.ndarray],
 ) -> Problems:
     """With the statistics of a batch, inference on it comes close to training."""
-    inference.assign(statistics)
-    outputs = inference.run(images)
+    with inference.having(statistics):
+        outputs = inference.run(images)
     name = "image_feature_vector"
     found = difference(outputs[name]["default"], trained[f"{name}_with_bn_hparams"]["default"])
     if not found <= _STATISTICS_TOLERANCE:
         yield f"inference with what training made of the moving averages: expected a difference of at most {_STATISTICS_TOLERANCE:g}, got {found:g}"
-
-
-def _python(value: struct_pb2.StructuredValue):
-    """As Python has it; a tensor is its type."""
-    kind = value.WhichOneof("kind")
-    found = getattr(value, kind)
-    if kind == "none_value":
-        return None
-    if kind in ("list_value", "tuple_value"):
-        return (list if kind == "list_value" else tuple)(map(_python, found.values))
-    if kind == "dict_value":
-        return {key: _python(one) for key, one in found.fields.items()}
-    if kind == "named_tuple_value":
-        return {pair.key: _python(pair.value) for pair in found.values}
-    if kind == "tensor_spec_value":
-        return type_of(found.dtype, found.shape)
-    return found

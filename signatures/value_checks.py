@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.signatures import contract, running
+from slimhub.signatures.interface import TensorSpec, tensor_type
 from slimhub.signatures.subject import Subject
 
 Problems = Iterator[str]
@@ -32,11 +33,11 @@ def output_shapes(subject: Subject) -> Problems:
     """The arrays of every output have the promised dtype and shape."""
     for mode in subject.promise.modes:
         outputs = subject.outputs(mode, batch=2)
-        for one in (*mode.signatures, *mode.calls):
+        for one in mode.signatures:
             for key, array in sorted(outputs.get(one.name, {}).items()):
                 spec = one.outputs.get(key)
                 if spec is not None and not _fits(array, spec):
-                    found = contract.tensor_type(array.dtype.name, array.shape)
+                    found = tensor_type(array.dtype.name, array.shape)
                     yield f"{mode.label} {one.name} {key}: expected {spec.type}, got {found}"
 
 
@@ -68,7 +69,7 @@ def deterministic_features(subject: Subject) -> Problems:
     """Nothing random acts on the feature vector, nor on anything at inference."""
     for mode, module in subject.running():
         first, second = subject.outputs(mode, batch=2), module.run(subject.images(batch=2))
-        for one in (*mode.signatures, *mode.calls):
+        for one in mode.signatures:
             features = subject.promise.interface.feature_vector in one.outputs.values()
             if one.name in first and (features or not mode.training):
                 found = difference(_main(first[one.name]), _main(second[one.name]))
@@ -126,7 +127,11 @@ def wrong_loss(
     where: str, promise: contract.Promise, names: list[str], kernels: list[np.ndarray], found
 ) -> Problems:
     """A regularization loss, in a scalar, that is not that of these kernels."""
-    expected = promise.interface.weight_decay * sum(np.sum(np.square(k, dtype=np.float64)) for k in kernels) / 2
+    expected = (
+        promise.interface.weight_decay
+        * sum(np.sum(np.square(k, dtype=np.float64)) for k in kernels)
+        / 2
+    )
     if found.shape != () or not abs(found - expected) <= TOLERANCE * expected:
         yield f"{where} {', '.join(names)}: expected the loss {expected:g}, got {found}"
 
@@ -160,7 +165,7 @@ def _main(outputs: Mapping[str, np.ndarray]) -> np.ndarray:
     return outputs["default"] if "default" in outputs else next(iter(outputs.values()))
 
 
-def _fits(array: np.ndarray, spec: contract.TensorSpec) -> bool:
+def _fits(array: np.ndarray, spec: TensorSpec) -> bool:
     return (
         array.dtype == spec.dtype
         and len(array.shape) == len(spec.shape)

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import fcntl
 import gc
-import itertools
 import logging
 import os
 from pathlib import Path
@@ -27,16 +26,24 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import contract
 
-ALL_MODULES = tuple(itertools.product(catalog.names(), contract.TASKS, contract.VERSIONS))
+# Of the versions beside 3, one task of each model: an export takes its time, and all of them are
+# made in `.ci/run`.
+MODULES = (
+    *((model, task, 3) for model in catalog.names() for task in contract.TASKS),
+    ("inception_v1", "feature_vector", 1),
+    ("inception_v2", "classification", 1),
+)
+MODULES_5 = (("inception_v1", "feature_vector", 5), ("inception_v2", "classification", 5))
 
 
 def pytest_collection_modifyitems(items):
     # What concerns both tasks of a model goes to one worker, which exports and loads them once.
     for item in items:
         callspec = getattr(item, "callspec", None)
-        if callspec is not None and "exported" in callspec.params:
-            model, _, version = callspec.params["exported"]
-            item.add_marker(pytest.mark.xdist_group(f"{model}-{version}"))
+        for fixture in ("exported", "exported_5"):
+            if callspec is not None and fixture in callspec.params:
+                model, _, version = callspec.params[fixture]
+                item.add_marker(pytest.mark.xdist_group(f"{model}-{version}"))
     # The long ones first: the short ones then fill up whichever worker is done.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
@@ -115,7 +122,7 @@ def module(shared, archives):
 
 @pytest.fixture(scope="session")
 def stem(tmp_path_factory) -> Path:
-    """A directory with versions 1 and 3 of a small module, which is quick to check."""
+    """A directory with every version of a small module, which is quick to check."""
     return export_stem(tmp_path_factory.mktemp("stem"))
 
 
@@ -129,16 +136,26 @@ class Exported:
     directory: Path
 
 
-@pytest.fixture(scope="session", params=ALL_MODULES, ids=lambda p: "-".join(map(str, p)))
-def exported(request, module) -> Exported:
-    """Every module of every version, one after the other."""
-    model, task, version = request.param
+def _exported(param, module) -> Exported:
+    model, task, version = param
     return Exported(
         model=catalog.get(model),
         task=task,
         version=version,
         directory=module(model, task, version),
     )
+
+
+@pytest.fixture(scope="session", params=MODULES, ids=lambda p: "-".join(map(str, p)))
+def exported(request, module) -> Exported:
+    """Modules of the TF1 Hub format, one after the other."""
+    return _exported(request.param, module)
+
+
+@pytest.fixture(scope="session", params=MODULES_5, ids=lambda p: "-".join(map(str, p)))
+def exported_5(request, module) -> Exported:
+    """Modules of version 5, one after the other."""
+    return _exported(request.param, module)
 
 
 @pytest.fixture(scope="session")

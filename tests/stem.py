@@ -15,6 +15,7 @@ from tf_slim import nets
 from slimhub.export import exporter
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
+from slimhub.signatures import contract
 
 # The first layers of Inception V1: most checks care for depth only in that it takes time.
 STEM = dataclasses.replace(
@@ -39,9 +40,9 @@ def stem_in_catalog():
 
 
 def export_stem(output: Path) -> Path:
-    """Exports a feature vector of `STEM` of versions 1 and 3, and gives the directory of both."""
+    """Exports a feature vector of `STEM` of every version, and gives the directory of all."""
     with stem_in_catalog():
-        for version in (1, 3):
+        for version in contract.VERSIONS:
             request = ExportRequest(
                 version=version,
                 models=(STEM.name,),
@@ -55,11 +56,11 @@ def export_stem(output: Path) -> Path:
 
 
 def broken_copy(good: Path, to: Path, change) -> Path:
-    """Copies a module; `change` gets the copy's directory, SavedModel and two meta graphs."""
+    """Copies a module; `change` gets the copy's directory, SavedModel, and first and last meta graph."""
     shutil.copytree(good, to)
     path = to / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    infer, train = saved_model.meta_graphs
+    infer, *_, train = [*saved_model.meta_graphs] * 2
     change(types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train))
     path.write_bytes(saved_model.SerializeToString())
     return to

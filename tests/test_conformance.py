@@ -9,8 +9,17 @@ import pytest
 import tensorflow as tf
 from stem import broken_copy, ids_of, rewrite_variables
 
-from slimhub.signatures import conformance, contract, graph_checks, provenance, value_checks
-from slimhub.signatures.contract import TensorSpec
+from slimhub.signatures import (
+    conformance,
+    contract,
+    formats,
+    graph_checks,
+    provenance,
+    tf1_checks,
+    tf2_checks,
+    value_checks,
+)
+from slimhub.signatures.interface import TensorSpec
 
 # Of each group of tests that share an export, the module that they share.
 GOOD = [
@@ -19,6 +28,7 @@ GOOD = [
         "inception_v1/classification/3": "inception_v1-3",
         "inception_v1/feature_vector/1": "inception_v1-1",
         "inception_v2/classification/1": "inception_v2-1",
+        "inception_v1/feature_vector/5": "inception_v1-5",
     }.items()
 ]
 
@@ -31,15 +41,28 @@ def test_good_module(module, handle):
     assert (report.ok, report.failed) == (True, ())
     assert report.handle == f"google/imagenet/{handle}"
     assert report.weights.startswith("UNVERIFIED")
-    assert tuple(result.id for result in report.results) == conformance.ids()
+    assert tuple(result.id for result in report.results) == conformance.ids(
+        contract.VERSIONS[int(version)].format
+    )
     assert {result.status for result in report.results} == {"passed"}
 
 
-def test_ids():
+@pytest.mark.parametrize(
+    ("format", "own"),
+    [(formats.TF1_HUB, tf1_checks), (formats.TF2_SAVED_MODEL, tf2_checks)],
+    ids=["tf1", "tf2"],
+)
+def test_ids(format, own):
     """Ids are those of the checks, each only once, in the order of the report."""
-    checks = [conformance.readable, *graph_checks.CHECKS, *value_checks.CHECKS]
-    assert list(conformance.ids()) == ids_of(checks)
-    assert len(set(conformance.ids())) == len(checks)
+    checks = [
+        conformance.readable,
+        *graph_checks.CHECKS,
+        *own.GRAPH_CHECKS,
+        *value_checks.CHECKS,
+        *own.VALUE_CHECKS,
+    ]
+    assert list(conformance.ids(format)) == ids_of(checks)
+    assert len(set(conformance.ids(format))) == len(checks)
 
 
 @pytest.mark.xdist_group("inception_v1-1")
@@ -59,6 +82,7 @@ def test_nan_in_a_variable(module, tmp_path):
         "batch-independence",
         "deterministic-features",
         "moving-averages",
+        "loss-values",
     }
 
 
@@ -107,16 +131,16 @@ NO_MODULES = {
     "absent": (lambda path, good: None, "module is not a directory"),
     "file": (lambda path, good: path.write_text("{}"), "module is not a directory"),
     "empty": (lambda path, good: path.mkdir(), "module is no module: it has no saved_model.pb"),
-    "tf2": (lambda path, good: save_tf2(path), f"there is no {contract.PROVENANCE}"),
+    "tf2": (lambda path, good: save_tf2(path), f"there is no {formats.PROVENANCE}"),
     "no_saved_model": (remove("saved_model.pb"), "it has no saved_model.pb"),
     "garbage": (write("saved_model.pb", b"garbage"), "saved_model.pb is no SavedModel: "),
     "no_graphs": (write("saved_model.pb", b""), "saved_model.pb is no SavedModel: it has no meta"),
     "no_index": (remove("variables/variables.index"), "variables/ is no checkpoint: "),
     "garbage_index": (write("variables/variables.index", b"x"), "variables/ is no checkpoint: "),
-    "no_provenance": (remove(contract.PROVENANCE), f"there is no {contract.PROVENANCE}"),
-    "no_utf_8": (write(contract.PROVENANCE, b"\xff"), f"{contract.PROVENANCE} is malformed: "),
-    "no_json": (write(contract.PROVENANCE, b"{"), f"{contract.PROVENANCE} is malformed: "),
-    "no_record": (write(contract.PROVENANCE, b"[]"), f"{contract.PROVENANCE} is malformed: "),
+    "no_provenance": (remove(formats.PROVENANCE), f"there is no {formats.PROVENANCE}"),
+    "no_utf_8": (write(formats.PROVENANCE, b"\xff"), f"{formats.PROVENANCE} is malformed: "),
+    "no_json": (write(formats.PROVENANCE, b"{"), f"{formats.PROVENANCE} is malformed: "),
+    "no_record": (write(formats.PROVENANCE, b"[]"), f"{formats.PROVENANCE} is malformed: "),
 }
 
 
@@ -149,6 +173,7 @@ OTHER_INTERFACES = {
     "batch_norms": (dict(num_batch_norms=4), {"update-ops"}),
     "losses": (dict(num_regularization_losses=4), {"regularization-losses"}),
     "image_size": (dict(image_size=(64, 64)), {"attachment"}),
+    "weight_decay": (dict(weight_decay=1e-4), {"loss-values"}),
     "rescale": (dict(rescale=(1.0, 0.0)), {"image-range"}),
     "end_points": (dict(end_points={}), {"signature-outputs"}),
     "features": (
@@ -161,7 +186,7 @@ OTHER_INTERFACES = {
 @pytest.mark.parametrize(("changes", "failed"), OTHER_INTERFACES.values(), ids=OTHER_INTERFACES)
 def test_other_interface(stem, changes, failed):
     """A module is held to the promise that is given, and not to what it says of itself."""
-    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    record = provenance.from_json((stem / "3" / formats.PROVENANCE).read_text())
     interface = dataclasses.replace(record.interface, **changes)
     promise = contract.promise(version=3, task="feature_vector", interface=interface)
     report = conformance.check(stem / "3", promise=promise)
@@ -173,7 +198,7 @@ def test_other_interface(stem, changes, failed):
 
 def test_other_version(stem):
     """A module of version 3 does not keep the promise of version 1."""
-    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    record = provenance.from_json((stem / "3" / formats.PROVENANCE).read_text())
     promise = dataclasses.replace(record, version=1).promise()
     found = {r.id: r.problems for r in conformance.check(stem / "3", promise=promise).failed}
     assert found.keys() == {
@@ -189,7 +214,7 @@ def test_other_version(stem):
 
 def test_many_problems(stem):
     """Of many problems of a check, the first are told and the others counted."""
-    record = provenance.from_json((stem / "3" / contract.PROVENANCE).read_text())
+    record = provenance.from_json((stem / "3" / formats.PROVENANCE).read_text())
     absent = {f"InceptionV1/Absent_{i}": record.interface.feature_vector for i in range(30)}
     interface = dataclasses.replace(
         record.interface, end_points={**record.interface.end_points, **absent}

@@ -5,8 +5,8 @@ import types
 
 import pytest
 
-from slimhub.signatures import contract, hub_protos
-from slimhub.signatures.contract import TensorSpec
+from slimhub.signatures import contract, formats, hub_protos
+from slimhub.signatures.interface import Interface, TensorSpec
 from slimhub.signatures.module import Module
 
 # Tensor names and sizes of Inception V1 that users' scripts know, with two of its end points.
@@ -26,12 +26,13 @@ TASKS = ("classification", "feature_vector")
 
 
 def interface(task):
-    return contract.Interface(
+    return Interface(
         scope="InceptionV1",
         image_size=(224, 224),
         min_image_size=(1, 1),
         rescale=(2.0, 1.0),
         batch_norm_decay=0.9997,
+        weight_decay=0.00004,
         num_batch_norms=57,
         num_regularization_losses=58 if task == "classification" else 57,
         num_variables=230 if task == "classification" else 228,
@@ -155,7 +156,7 @@ def test_attachment(task):
 
 def test_files():
     """A module is a SavedModel, the marker of its format, and where it came from."""
-    assert set(contract.FILES) == {
+    assert set(formats.TF1_HUB.files) == {
         "saved_model.pb",
         "variables/variables.index",
         "variables/variables.data-00000-of-00001",
@@ -166,7 +167,7 @@ def test_files():
 
 def test_collections():
     """Collections are those that the TF Hub library accepts."""
-    assert set(contract.SUPPORTED_COLLECTIONS) == {
+    assert set(formats.SUPPORTED_COLLECTIONS) == {
         "variables",
         "trainable_variables",
         "model_variables",

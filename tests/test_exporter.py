@@ -13,7 +13,7 @@ from slimhub.export import exporter, synthetic, tf1_hub
 from slimhub.export.errors import CheckError, OutputError, UsageError, VersionExistsError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, contract
+from slimhub.signatures import conformance, formats
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_other_classes(request_one, tmp_path, images):
     assert outcome.parity <= 1e-5
     assert outcome.weights.startswith("UNVERIFIED")
     assert hub.KerasLayer(str(outcome.directory))(images(2)).shape == (2, 7)
-    record = json.loads((outcome.directory / contract.PROVENANCE).read_text())
+    record = json.loads((outcome.directory / formats.PROVENANCE).read_text())
     assert [file["name"] for file in record["checkpoint"]] == [
         "flowers.ckpt.index",
         "flowers.ckpt.data-00000-of-00001",
@@ -82,7 +82,7 @@ def test_other_classes(request_one, tmp_path, images):
 
 def test_failed_check(request_one, write_and_then):
     """A module that breaks its contract is not published, and the message names the checks."""
-    write_and_then(after=lambda directory: (directory / contract.FORMAT_MARKER).write_bytes(b"?"))
+    write_and_then(after=lambda directory: (directory / formats.FORMAT_MARKER).write_bytes(b"?"))
     [outcome] = exporter.export(request_one)
     assert isinstance(outcome.error, CheckError)
     assert outcome.error.exit_code == 1

@@ -8,7 +8,7 @@ import tensorflow as tf
 from stem import breakage, broken_copy, ids_of, node, rewrite_variables
 from tensorflow.core.framework import variable_pb2
 
-from slimhub.signatures import conformance, contract, graph_checks
+from slimhub.signatures import conformance, formats, graph_checks, tf1_checks
 
 NAMED = "image_feature_vector"
 END_POINT = "InceptionV1/Conv2d_2b_1x1"
@@ -16,7 +16,7 @@ LAYER = f"InceptionV1/{END_POINT}"
 LOSS = f"{LAYER}/kernel/Regularizer/l2_regularizer/L2Loss/ReadVariableOp"
 WEIGHTS = f"{END_POINT}/weights"
 OTHER_WEIGHTS = "InceptionV1/Conv2d_1a_7x7/weights"
-ATTACHMENTS = contract.ATTACHMENTS
+ATTACHMENTS = formats.ATTACHMENTS
 SIZE = "('image_module_info', (32, 32))"
 MEAN = f"{END_POINT}/BatchNorm/moving_mean"
 
@@ -61,7 +61,7 @@ def make_trainable(graph, name):
 
 
 def rewrite_record(m, **changes):
-    path = m.directory / contract.PROVENANCE
+    path = m.directory / formats.PROVENANCE
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
@@ -229,12 +229,12 @@ BREAKAGES = {
     "unknown_attribute": breakage(
         lambda m: setattr(node(m.train, f"{MEAN}/Assign").attr["validate_shape"], "b", True),
         "{train} has 1 of the attribute validate_shape at operations AssignVariableOp",
-        "operations",
+        "attributes",
     ),
     "function": breakage(
         lambda m: m.train.graph_def.library.function.add(signature={"name": "f"}),
         "{train} has a library of functions",
-        "operations",
+        "attributes",
     ),
     "device": breakage(
         lambda m: setattr(node(m.infer, LOSS), "device", "/CPU:0"),
@@ -266,7 +266,8 @@ def test_breakage(stem, tmp_path, change, says, failed):
 
 def test_every_check_can_fail():
     """There is a breakage for each check."""
-    assert {failed[0] for _, _, failed in BREAKAGES.values()} == set(ids_of(graph_checks.CHECKS))
+    checks = (*graph_checks.CHECKS, *tf1_checks.GRAPH_CHECKS)
+    assert {failed[0] for _, _, failed in BREAKAGES.values()} == set(ids_of(checks))
 
 
 def test_attachment_in_version_1(stem, tmp_path):

@@ -10,7 +10,7 @@ import tensorflow_hub as hub
 from tensorflow_hub import module_v2
 
 from slimhub.export.parity import difference
-from slimhub.signatures import contract, running
+from slimhub.signatures import formats, running
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -182,7 +182,7 @@ def test_momentum(exported, images):
 
 def test_provenance(exported):
     """A module of synthetic archives, brought as a file, is called unverified."""
-    record = json.loads((exported.directory / contract.PROVENANCE).read_text())
+    record = json.loads((exported.directory / formats.PROVENANCE).read_text())
     assert (
         record["handle"]
         == f"google/imagenet/{exported.model.name}/{exported.task}/{exported.version}"

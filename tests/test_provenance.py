@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from slimhub.signatures import contract
-from slimhub.signatures.contract import TensorSpec
+from slimhub.signatures import contract, formats
+from slimhub.signatures.interface import Interface, TensorSpec
 from slimhub.signatures.provenance import STATUSES, Provenance, SourceFile, from_json
 
 SHA256 = "0123456789abcdef" * 4
@@ -27,12 +27,13 @@ def provenance(task="classification", **changes):
         ),
         parity_tolerance=1e-5,
         libraries={"tensorflow": "2.21.0", "slimhub": "0.1.0"},
-        interface=contract.Interface(
+        interface=Interface(
             scope="Net",
             image_size=(224, 192),
             min_image_size=(1, 1),
             rescale=(2.0, 1.0),
             batch_norm_decay=0.9997,
+            weight_decay=0.00004,
             num_batch_norms=2,
             num_regularization_losses=3,
             num_variables=8,
@@ -83,7 +84,7 @@ def test_weights_in_words():
 def test_real_module(module):
     """The record of a real module has no time and no path in it, and is what is read from it."""
     directory = module("inception_v1", "classification", 3)
-    text = (directory / contract.PROVENANCE).read_text()
+    text = (directory / formats.PROVENANCE).read_text()
     assert from_json(text).to_json() == text
     strings = re.findall(r'"([^"\\]*)"', text)
     assert "inception_v1.ckpt" in strings

@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from slimhub.export import parity, restore, tf1_hub
+from slimhub.export import parity, restore, slim_graph, tf1_hub
 from slimhub.export.checkpoint import resolve
 from slimhub.models import catalog
-from slimhub.signatures import contract
+from slimhub.signatures import contract, formats
 from slimhub.signatures.module import Module
+from slimhub.signatures.subject import Subject
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_operations_are_described(meta_graphs):
 
 def test_only_promised_files(exported):
     """There is no file beyond the format's own and the provenance."""
-    assert set(sums(exported.directory)) == set(contract.FILES)
+    assert set(sums(exported.directory)) == set(formats.TF1_HUB.files)
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +83,10 @@ def rebuilt():
     """The graphs of one module, made anew."""
     model = catalog.get("inception_v1")
     graphs = {
-        tags: tf1_hub.build(model, version=3, num_classes=None, training=bool(tags))
-        for tags in contract.TAG_SETS
+        training: slim_graph.build(model, version=3, num_classes=None, training=training)
+        for training in (False, True)
     }
-    interface = tf1_hub.interface(model, graphs[()].network)
+    interface = slim_graph.interface(model, graphs[False].network)
     return contract.promise(version=3, task="feature_vector", interface=interface), graphs
 
 
@@ -93,7 +94,7 @@ def rebuilt():
 def read(rebuilt):
     """A function that reads the weights of that module from a checkpoint."""
     _, graphs = rebuilt
-    shapes = {v.op.name: tuple(v.shape) for v in graphs[()].network.variables}
+    shapes = {v.op.name: tuple(v.shape) for v in graphs[False].network.variables}
     model = catalog.get("inception_v1")
     return lambda path: restore.restore(restore.Reader(path), model=model, shapes=shapes)
 
@@ -123,7 +124,7 @@ def test_same_bytes(source, rebuilt, read, archives, checkpoint, module, tmp_pat
     directory.mkdir()
     tf1_hub.write(directory, promise=promise, graphs=graphs, weights=read(path))
     published = sums(module("inception_v1", "feature_vector", 3))
-    del published[contract.PROVENANCE]
+    del published[formats.PROVENANCE]
     assert sums(directory) == published
 
 
@@ -136,13 +137,12 @@ def test_parity_sees_one_weight(rebuilt, read, checkpoint, tmp_path):
     changed = weights[name].copy()
     changed[0, 0, 5, 7] += 0.5
     tf1_hub.write(tmp_path, promise=promise, graphs=graphs, weights={**weights, name: changed})
-    worst = parity.compare(
-        tmp_path, promise=promise, graphs=graphs, checkpoint=checkpoint("inception_v1")
-    )
+    subject = Subject(Module(tmp_path), promise)
+    worst = parity.compare(subject, graphs=graphs, checkpoint=checkpoint("inception_v1"))
     assert set(worst) == {
-        f"{{{','.join(tags)}}} {signature.name}:{key}"
-        for tags in contract.TAG_SETS
-        for signature in promise.signatures
+        f"{mode.label} {signature.name}:{key}"
+        for mode in promise.modes
+        for signature in mode.signatures
         for key in signature.outputs
     } | {"{train} regularization_losses"}
     for key, found in worst.items():

@@ -5,7 +5,7 @@ import tensorflow as tf
 from stem import breakage, broken_copy, ids_of, node
 from tensorflow.core.framework import attr_value_pb2
 
-from slimhub.signatures import conformance, value_checks
+from slimhub.signatures import conformance, tf1_checks, value_checks
 
 IMAGES = "hub_input/images"
 FEATURES = "hub_output/feature_vector/SpatialSqueeze"
@@ -96,6 +96,7 @@ def fix_batch_norm(m):
         layer.input[index] = f"{FIRST}/BatchNorm/{name}/Read/ReadVariableOp"
 
 
+CHECKS = (*value_checks.CHECKS, *tf1_checks.VALUE_CHECKS)
 BREAKAGES = {
     "unknown_operation": breakage(
         lambda m: setattr(node(m.train, FEATURES), "op", "Squash"),
@@ -200,6 +201,13 @@ BREAKAGES = {
         f"{{train}} {SECOND}/BatchNorm/moving_mean: expected it to stay when outputs were run, it moved",
         "moving-averages",
     ),
+    "another_weight_decay": breakage(
+        lambda m: set_const(
+            m.infer, f"{SECOND_LAYER}/kernel/Regularizer/l2_regularizer/scale", 1e-4
+        ),
+        f"{{}} {SECOND}/weights: expected the loss",
+        "loss-values",
+    ),
     "update_of_weights": breakage(
         lambda m: node(
             m.train, f"{SECOND_LAYER}/BatchNorm/AssignMovingAvg/AssignSubVariableOp"
@@ -237,7 +245,7 @@ def test_breakage(stem, tmp_path, change, says, failed):
 
 def test_every_check_can_fail():
     """There is a breakage for each check."""
-    assert {failed[0] for _, _, failed in BREAKAGES.values()} == set(ids_of(value_checks.CHECKS))
+    assert {failed[0] for _, _, failed in BREAKAGES.values()} == set(ids_of(CHECKS))
 
 
 @pytest.mark.parametrize(
@@ -254,6 +262,6 @@ def test_nothing_is_run_that_does_not_load(stem, tmp_path):
     """If one meta graph can't be loaded, no other check runs any."""
     report = conformance.check(broken_copy(stem / "3", tmp_path / "3", damage))
     status = {result.id: result.status for result in report.results}
-    loads, *others = ids_of(value_checks.CHECKS)
+    loads, *others = ids_of(CHECKS)
     assert status[loads] == "failed"
     assert {status[other] for other in others} == {"not run"}

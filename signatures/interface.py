@@ -1,0 +1,64 @@
+"""What the contract has to know of a network: its tensors, and figures of it."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+
+# How the names of moving averages end, two of each batch norm. They are no weights.
+MOVING_AVERAGES = ("/moving_mean", "/moving_variance")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """A tensor of a graph: its name, as in `Scope/Op:0`, its shape (None: any size) and its dtype."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str = "float32"
+
+    @property
+    def type(self) -> str:
+        """As messages have it: `float32 [?, 1024]`."""
+        return tensor_type(self.dtype, self.shape)
+
+
+def tensor_type(dtype: str, shape: Iterable[int | None]) -> str:
+    """A dtype and a shape as messages have them: `float32 [?, 1024]`."""
+    return f"{dtype} [{', '.join('?' if size is None else str(size) for size in shape)}]"
+
+
+# The graph's own rescaling of images: `scale * images`, then `- offset`.
+RESCALING = ("hub_input/Mul", "hub_input/Sub")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Interface:
+    """What the contract has to know of the network in a module.
+
+    Attributes:
+      scope: of all of its variables.
+      image_size: default height and width.
+      min_image_size: smallest height and width.
+      rescale: `(scale, offset)`; the graph computes `scale * images - offset`.
+      batch_norm_decay: momentum that the network was trained with.
+      weight_decay: each regularization loss is this times half the squared norm of its kernel.
+      num_batch_norms: each has two moving averages.
+      num_regularization_losses, num_variables, num_trainable_variables: in this module.
+      feature_vector: `[batch, num_features]`.
+      logits, predictions: `[batch, num_classes]`; None in a feature-vector module.
+      end_points: by key `Scope/EndPoint`, the network's order, without logits and predictions.
+    """
+
+    scope: str
+    image_size: tuple[int, int]
+    min_image_size: tuple[int, int]
+    rescale: tuple[float, float]
+    batch_norm_decay: float
+    weight_decay: float
+    num_batch_norms: int
+    num_regularization_losses: int
+    num_variables: int
+    num_trainable_variables: int
+    feature_vector: TensorSpec
+    logits: TensorSpec | None
+    predictions: TensorSpec | None
+    end_points: Mapping[str, TensorSpec]

@@ -1,0 +1,150 @@
+"""Reads a TF2 SavedModel without loading it: its objects, its functions, and how they are wired."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
+
+from slimhub.signatures.graph_checks import type_of
+
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_MAIN_GRAPH = ""
+
+
+class Objects:
+    """The objects that TensorFlow 2 would load.
+
+    Attributes:
+      root: what `tf.saved_model.load` gives.
+    """
+
+    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
+        self._graph = meta_graph.object_graph_def
+        self.root = self._graph.nodes[0]
+
+    def function(self, name: str) -> saved_object_graph_pb2.SavedFunction | None:
+        """The function that is that attribute of the root."""
+        found = self._child(name)
+        return found.function if found is not None and found.HasField("function") else None
+
+    def members(self, name: str) -> list[saved_object_graph_pb2.SavedObject]:
+        """Those of the list that is that attribute of the root."""
+        found = self._child(name)
+        children = [] if found is None else found.children
+        return [self._graph.nodes[child.node_id] for child in children]
+
+    def traces(self, function: saved_object_graph_pb2.SavedFunction) -> Iterator[tuple]:
+        """Name, inputs and outputs of each concrete function, in Python, tensors as their types."""
+        for name in function.concrete_functions:
+            concrete = self._graph.concrete_functions[name]
+            arguments, _ = to_python(concrete.canonicalized_input_signature)
+            yield name, arguments, to_python(concrete.output_signature)
+
+    def captured(self, function: saved_object_graph_pb2.SavedFunction) -> list[str]:
+        """Names of the variables behind a function."""
+        concrete = [self._graph.concrete_functions[name] for name in function.concrete_functions]
+        inputs = {number for one in concrete for number in one.bound_inputs}
+        return sorted(self._graph.nodes[number].variable.name for number in inputs)
+
+    def _child(self, name: str) -> saved_object_graph_pb2.SavedObject | None:
+        for child in self.root.children:
+            if child.local_name == name:
+                return self._graph.nodes[child.node_id]
+        return None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a tensor comes from.
+
+    Attributes:
+      function: the function that makes it; empty for the main graph.
+      node: the operation there, or the function's argument.
+      calls: the calls that lead there, the outermost first: each the caller's name and node.
+    """
+
+    function: str
+    node: str
+    calls: tuple[tuple[str, node_def_pb2.NodeDef], ...]
+
+
+class Wiring:
+    """The functions of a SavedModel, and what leads from one to the other."""
+
+    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
+        functions = meta_graph.graph_def.library.function
+        self._functions = {function.signature.name: function for function in functions}
+        self._nodes = {
+            name: {node.name: node for node in function.node_def}
+            for name, function in self._functions.items()
+        }
+        self._nodes[_MAIN_GRAPH] = {node.name: node for node in meta_graph.graph_def.node}
+
+    def networks(self) -> dict[str, function_pb2.FunctionDef]:
+        """Functions that hold the network itself."""
+        return {
+            name: function
+            for name, function in self._functions.items()
+            if any(node.op == "FusedBatchNormV3" for node in function.node_def)
+        }
+
+    def outputs(self, function: str) -> list[Source]:
+        """Where the outputs of a function come from."""
+        definition = self._functions[function]
+        return [
+            self.source(definition.ret[output.name], function)
+            for output in definition.signature.output_arg
+        ]
+
+    def source(self, tensor: str, function: str = _MAIN_GRAPH) -> Source:
+        """Where a tensor of a function comes from, through calls and identities."""
+        calls: list[tuple[str, node_def_pb2.NodeDef]] = []
+        while True:
+            # `name:index` in the main graph, `name:output:index` in a function, or just `name`.
+            name, *place = tensor.split(":")
+            index = int(place[-1]) if place else 0
+            node = self._nodes[function].get(name)
+            if node is not None and node.op == "Identity":
+                tensor = node.input[0]
+            elif node is not None and node.op in _CALLS:
+                calls.append((function, node))
+                function = node.attr["f"].func.name
+                called = self._functions[function]
+                tensor = called.ret[called.signature.output_arg[index].name]
+            else:
+                return Source(function=function, node=name, calls=tuple(calls))
+
+    def argument(self, source: Source, name: str) -> node_def_pb2.NodeDef | str | None:
+        """What the outermost caller gives for an argument of the function that a tensor comes from.
+
+        Returns:
+          A node there, or the name of the caller's own argument; None if there is no such argument.
+        """
+        function, argument = source.function, name
+        for caller, node in reversed(source.calls):
+            names = [given.name for given in self._functions[function].signature.input_arg]
+            if argument not in names:
+                return None
+            found = self.source(node.input[names.index(argument)], caller)
+            if found.node in self._nodes[caller]:
+                return self._nodes[caller][found.node]
+            function, argument = caller, found.node
+        return argument
+
+
+def to_python(value: struct_pb2.StructuredValue):
+    """A value as Python has it; a tensor is its type."""
+    kind = value.WhichOneof("kind")
+    found = getattr(value, kind)
+    if kind == "none_value":
+        return None
+    if kind in ("list_value", "tuple_value"):
+        return (list if kind == "list_value" else tuple)(map(to_python, found.values))
+    if kind == "dict_value":
+        return {key: to_python(one) for key, one in found.fields.items()}
+    if kind == "named_tuple_value":
+        return {pair.key: to_python(pair.value) for pair in found.values}
+    if kind == "tensor_spec_value":
+        return type_of(found.dtype, found.shape)
+    return found
