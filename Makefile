@@ -16,10 +16,10 @@ endif
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## export version 3 of every module from synthetic weights, and use each
-	$(PY) -m slimhub.export.demo
+demo: $(READY)  ## export every module from synthetic weights, and use each: [VERSION=1|3|5]
+	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARGS=...]
+export: $(READY)  ## export: VERSION=1|3|5 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARGS=...]
 	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(MODEL:%=--model=%) \
 		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
 		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)

@@ -30,10 +30,8 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
-from slimhub.export import slim_graph
+from slimhub.export import canonical, slim_graph
 from slimhub.signatures import contract
 from slimhub.signatures.interface import TensorSpec
 
@@ -83,7 +81,9 @@ def write(
         for signature in mode.signatures
     }
     tf.saved_model.save(root, str(directory), signatures=signatures)
-    _slim_down(directory)
+    canonical.rewrite(directory)
+    # Nothing here has assets, which TensorFlow makes a directory for.
+    (directory / "assets").rmdir()
 
 
 def _variable(name: str, value: np.ndarray, *, trainable: bool) -> tf.Variable:
@@ -100,13 +100,13 @@ def _variable(name: str, value: np.ndarray, *, trainable: bool) -> tf.Variable:
     )
 
 
-def _import(
-    built: slim_graph.SlimGraph, names: Iterable[str], variables: Iterable[tf.Variable]
+def _importer(
+    graph_def: tf.compat.v1.GraphDef, names: Iterable[str], variables: Iterable[tf.Variable]
 ) -> Callable[[Tensors], list]:
     """A function that puts part of the Slim graph into the function that is being traced.
 
     Args:
-      built: the Slim graph.
+      graph_def: the Slim graph.
       names: tensors and operations to import, with all that they depend on.
       variables: to be used instead of those of the graph, by name.
 
@@ -114,20 +114,19 @@ def _import(
       A function of the tensors to be used instead of placeholders, by name; it gives `names`.
     """
     names = list(names)
-    graph_def = built.graph.as_graph_def()
-    slim_graph.prune(graph_def, names)
-    present = {f"{node.name}:0" for node in graph_def.node}
+    part = slim_graph.prune(graph_def, names)
+    present = {f"{node.name}:0" for node in part.node}
     used = [variable for variable in variables if variable.name in present]
 
-    def run(inputs: Tensors) -> list:
+    def put(inputs: Tensors) -> list:
         graph = tf.compat.v1.get_default_graph()
         handles = {variable.name: graph.capture(variable.handle) for variable in used}
         given = {name: tensor for name, tensor in inputs.items() if name in present}
         return tf.graph_util.import_graph_def(
-            graph_def, input_map={**handles, **given}, return_elements=names, name=""
+            part, input_map={**handles, **given}, return_elements=names, name=""
         )
 
-    return run
+    return put
 
 
 def _network(built, promise: contract.Promise, mode: contract.Mode, variables):
@@ -135,27 +134,28 @@ def _network(built, promise: contract.Promise, mode: contract.Mode, variables):
     specs = [spec for one in mode.signatures for spec in one.outputs.values()]
     names = list(dict.fromkeys(spec.name for spec in specs))
     updates = [op.name for op in built.network.update_ops]
-    run = _import(built, names + updates, variables)
+    put = _importer(built.graph.as_graph_def(), names + updates, variables)
     inputs = _spec(promise.images, "images"), _spec(promise.momentum_input, "batch_norm_momentum")
 
     @_function(input_signature=inputs)
     def network(images, batch_norm_momentum):
-        tensors = run(
-            {promise.images.name: images, promise.momentum_input.name: batch_norm_momentum}
-        )
-        return dict(zip(names, tensors, strict=False))
+        found = put({promise.images.name: images, promise.momentum_input.name: batch_norm_momentum})
+        # Behind them come the updates, which run because they are in the function.
+        return dict(zip(names, found, strict=False))
 
     return network.get_concrete_function()
 
 
 def _losses(built: slim_graph.SlimGraph, variables):
-    for loss in built.network.regularization_losses:
-        run = _import(built, [loss.name], variables)
-        yield _function(functools.partial(_only, run), input_signature=[])
+    names = [loss.name for loss in built.network.regularization_losses]
+    graph_def = slim_graph.prune(built.graph.as_graph_def(), names)
+    for name in names:
+        put = _importer(graph_def, [name], variables)
+        yield _function(functools.partial(_only, put), input_signature=[])
 
 
-def _only(run):
-    [tensor] = run({})
+def _only(put: Callable[[Tensors], list]) -> tf.Tensor:
+    [tensor] = put({})
     return tensor
 
 
@@ -212,21 +212,3 @@ def _result(tensors: Tensors, call: contract.Call) -> Tensors | tf.Tensor:
 
 def _spec(spec: TensorSpec, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(spec.shape, spec.dtype, name)
-
-
-def _slim_down(directory: Path) -> None:
-    """Takes out of the graph what no reader needs, and has the fingerprint be that of the rest."""
-    path = directory / "saved_model.pb"
-    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    [meta_graph] = saved_model.meta_graphs
-    functions = meta_graph.graph_def.library.function
-    for nodes in (meta_graph.graph_def.node, *(function.node_def for function in functions)):
-        slim_graph.drop_attributes(nodes)
-        for node in nodes:
-            # TensorFlow has the variables saved and restored on the CPU, where else.
-            node.ClearField("device")
-    path.write_bytes(saved_model.SerializeToString(deterministic=True))
-    fingerprint = fingerprinting.CreateFingerprintDef(str(directory))
-    (directory / "fingerprint.pb").write_bytes(fingerprint)
-    # Nothing here has assets, which TensorFlow makes a directory for.
-    (directory / "assets").rmdir()

@@ -69,8 +69,8 @@ def interface(model: Model, built: network.Network) -> Interface:
     )
 
 
-def prune(graph_def: tf.compat.v1.GraphDef, names: Iterable[str]) -> None:
-    """Keeps only the nodes that these tensors or operations depend on, without useless attributes."""
+def prune(graph_def: tf.compat.v1.GraphDef, names: Iterable[str]) -> tf.compat.v1.GraphDef:
+    """The nodes that these tensors or operations depend on, in their order, without useless attributes."""
     inputs = {node.name: node.input for node in graph_def.node}
     kept, waiting = set(), list(names)
     while waiting:
@@ -78,15 +78,10 @@ def prune(graph_def: tf.compat.v1.GraphDef, names: Iterable[str]) -> None:
         if name not in kept:
             kept.add(name)
             waiting.extend(inputs[name])
-    keep(graph_def.node, lambda node: node.name in kept)
-    drop_attributes(graph_def.node)
-
-
-def keep(repeated, wanted) -> None:
-    """Deletes every other element of a repeated field."""
-    for index in reversed(range(len(repeated))):
-        if not wanted(repeated[index]):
-            del repeated[index]
+    pruned = tf.compat.v1.GraphDef(versions=graph_def.versions)
+    pruned.node.extend(node for node in graph_def.node if node.name in kept)
+    drop_attributes(pruned.node)
+    return pruned
 
 
 def drop_attributes(nodes) -> None:

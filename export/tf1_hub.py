@@ -120,6 +120,10 @@ def _prune(meta_graph, built: slim_graph.SlimGraph, mode: contract.Mode) -> None
     for serialized in meta_graph.collection_def[GraphKeys.GLOBAL_VARIABLES].bytes_list.value:
         proto = variable_pb2.VariableDef.FromString(serialized)
         reached += [proto.initializer_name, proto.initial_value_name, proto.snapshot_name]
-    slim_graph.prune(meta_graph.graph_def, reached)
-    used = {node.op for node in meta_graph.graph_def.node}
-    slim_graph.keep(meta_graph.meta_info_def.stripped_op_list.op, lambda op: op.name in used)
+    graph_def = slim_graph.prune(meta_graph.graph_def, reached)
+    meta_graph.graph_def.CopyFrom(graph_def)
+    used = {node.op for node in graph_def.node}
+    definitions = meta_graph.meta_info_def.stripped_op_list.op
+    described = [definition for definition in definitions if definition.name in used]
+    del definitions[:]
+    definitions.extend(described)

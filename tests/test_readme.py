@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from slimhub.export import errors
@@ -16,9 +17,11 @@ from slimhub.signatures import contract
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+BLOCK, FLAGS = r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+BLOCKS = re.findall(BLOCK, README, FLAGS)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-COMMANDS = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+LINES = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("make ")]
 
 # hub.Module went with tensorflow-hub 0.16: an interpreter with an older one runs its block.
 TF1_PYTHON = os.environ.get("SLIMHUB_TF1_PYTHON")
@@ -26,51 +29,104 @@ TF1_PYTHON = os.environ.get("SLIMHUB_TF1_PYTHON")
 
 @pytest.fixture
 def checkout(module, tmp_path):
-    """A directory with the modules that the README loads, under their names."""
-    paths = set(re.findall(r'"(build/modules/[^"]+)"', "".join(PYTHON)))
-    assert paths, "the README loads no module"
-    for path in sorted(paths):
-        *_, model, task, version = path.split("/")
-        (tmp_path / path).parent.mkdir(parents=True)
-        (tmp_path / path).symlink_to(module(model, task, int(version)))
-    return tmp_path
+    """A function that gives a directory with the modules that a text names, under their names."""
+
+    def make(text: str) -> Path:
+        paths = set(re.findall(r"build/modules/google/imagenet/[\w/]+/\d", text))
+        assert paths, "it names no module"
+        for path in sorted(paths):
+            *_, model, task, version = path.split("/")
+            (tmp_path / path).parent.mkdir(parents=True)
+            (tmp_path / path).symlink_to(module(model, task, int(version)))
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def run(checkout, monkeypatch):
+    """A function that runs the one block under a heading, and gives its variables."""
+
+    def run_block(heading: str) -> dict:
+        [code] = blocks(heading, "python")
+        monkeypatch.chdir(checkout(code))
+        names = {}
+        exec(compile(code, "README.md", "exec"), names)
+        return names
+
+    return run_block
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """Code of that language under a heading of the third level."""
+    text = README.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return [code for found, code in re.findall(BLOCK, text, FLAGS) if found == language]
 
 
 @pytest.mark.xdist_group("inception_v2-3")
-def test_loading_in_tf2(checkout, monkeypatch):
-    """The block for TensorFlow 2 runs, and its variables are what their names say."""
-    monkeypatch.chdir(checkout)
-    names = {}
-    exec(compile(PYTHON[0], "README.md", "exec"), names)
+def test_loading_in_tf2(run):
+    """The block for inference in TensorFlow 2 runs, and its variables are what their names say."""
+    names = run("TensorFlow 2, for inference")
     assert names["logits"].shape == (1, 1001)
     assert names["features"].shape == (1, 1024)
     assert names["feature_map"].shape == (1, 7, 7, 1024)
 
 
+@pytest.mark.xdist_group("inception_v1-5")
+@pytest.mark.parametrize("heading", ["TensorFlow 2, for training", "Keras 3"])
+def test_training(run, heading):
+    """The blocks for training run, with all weights of the module to be trained, and have a loss."""
+    names = run(heading)
+    assert len(names["model"].trainable_variables) == 114 + 2
+    [loss] = names["history"].history["loss"]
+    assert loss > 0
+
+
+@pytest.mark.xdist_group("inception_v2-5")
+def test_serving(checkout, images):
+    """The command for serving runs, and prints logits."""
+    [command] = blocks("Serving", "sh")
+    program, *arguments = shlex.split(command)
+    program = Path(sys.executable).with_name(program)
+    directory = checkout(command)
+    np.save(directory / "images.npy", images(1))
+    done = subprocess.run([program, *arguments], cwd=directory, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Result for output key logits:" in done.stdout
+
+
 @pytest.mark.skipif(not TF1_PYTHON, reason="SLIMHUB_TF1_PYTHON names no interpreter with TF1")
 def test_loading_in_tf1(checkout):
     """The block for TensorFlow 1 runs where `hub.Module` still exists."""
+    [code] = blocks("TensorFlow 1", "python")
     shows = "\nprint(height, width, features.shape, len(updates), len(losses))"
     done = subprocess.run(
-        [TF1_PYTHON, "-c", PYTHON[1] + shows], cwd=checkout, capture_output=True, text=True
+        [TF1_PYTHON, "-c", code + shows], cwd=checkout(code), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split("\n")[-2] == "224 224 (?, 1024) 136 68"
 
 
 def test_blocks():
-    """Every block is one that a test here runs, or at least reads."""
-    assert [language for language, _ in BLOCKS].count("python") == 2
+    """Every block is one that a test here runs, and every way of loading has one."""
+    headings = re.findall(r"^### (.+)$", README, re.MULTILINE)
+    assert len(headings) == 5
+    assert sum(len(blocks(heading, "python")) for heading in headings) == len(PYTHON) == 4
     assert {language for language, _ in BLOCKS} == {"python", "sh"}
     for code in PYTHON:
         ast.parse(code)
 
 
+def test_table_of_ways():
+    """The table of what loads how has a row for each section that shows how."""
+    rows = re.findall(r"^\| [^|]+ \| [\d, ]+ \|", README, re.MULTILINE)
+    assert len(rows) == len(re.findall(r"^### ", README, re.MULTILINE))
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands(command):
     """Every command is a target of the Makefile with variables that it knows."""
-    program, target, *variables = shlex.split(command)
-    assert program == "make"
+    _, target, *variables = shlex.split(command)
     done = subprocess.run(
         ["make", "--dry-run", target, *variables], cwd=ROOT, capture_output=True, text=True
     )
@@ -86,7 +142,9 @@ def test_check_command(checkout):
     """The README's `make check` is of a module that passes."""
     [command] = [command for command in COMMANDS if command.startswith("make check")]
     directory = shlex.split(command)[-1].removeprefix("MODULES=")
-    done = subprocess.run([sys.executable, "-m", "slimhub.signatures", directory], cwd=checkout)
+    done = subprocess.run(
+        [sys.executable, "-m", "slimhub.signatures", directory], cwd=checkout(command)
+    )
     assert done.returncode == 0
 
 
@@ -100,8 +158,10 @@ def test_exit_codes():
 
 def test_versions():
     """The table of versions has every version."""
-    rows = re.findall(r"^\| (\d) \| TF1 Hub \|", README, re.MULTILINE)
-    assert [int(row) for row in rows] == list(contract.VERSIONS)
+    rows = re.findall(r"^\| (\d) \| (TF[^|]*) \|", README, re.MULTILINE)
+    assert {int(row): name for row, name in rows} == {
+        version: rules.format.name for version, rules in contract.VERSIONS.items()
+    }
 
 
 def test_archives():

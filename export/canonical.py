@@ -1,0 +1,80 @@
+"""Makes what TensorFlow 2 saved small, and the same bytes every time.
+
+TensorFlow numbers functions and tensors as it makes them, on and on in a process; it lists
+functions in the order of a hash map; and it gives every SavedModel a random number.
+"""
+
+import hashlib
+from pathlib import Path
+
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
+from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
+
+from slimhub.export import slim_graph
+from slimhub.signatures.module import all_nodes
+
+
+def rewrite(directory: Path) -> None:
+    """Rewrites the graph and the fingerprint of a SavedModel in place.
+
+    Raises:
+      OSError: the directory can't be written.
+    """
+    path = directory / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    [meta_graph] = saved_model.meta_graphs
+    _drop_useless(meta_graph.graph_def)
+    _rename_functions(meta_graph)
+    content = saved_model.SerializeToString(deterministic=True)
+    path.write_bytes(content)
+    serialized = fingerprinting.CreateFingerprintDef(str(directory))
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(serialized)
+    fingerprint.uuid = str(int.from_bytes(hashlib.sha256(content).digest()[:16], "big"))
+    (directory / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _drop_useless(graph_def) -> None:
+    functions = graph_def.library.function
+    for nodes in (graph_def.node, *(function.node_def for function in functions)):
+        slim_graph.drop_attributes(nodes)
+        for node in nodes:
+            # TensorFlow has the variables saved and restored on the CPU, where else.
+            node.ClearField("device")
+    for function in functions:
+        for index, argument in enumerate(function.signature.input_arg):
+            if argument.type == types_pb2.DT_RESOURCE:
+                # A variable has the number of the tensor that happened to hold it.
+                function.arg_attr[index].attr.pop("_user_specified_name", None)
+
+
+def _rename_functions(meta_graph) -> None:
+    """Numbers the functions from zero, and lists them, in the order in which they were traced."""
+    functions = meta_graph.graph_def.library.function
+    functions.sort(key=lambda function: int(function.signature.name.rpartition("_")[2]))
+    renamed = {
+        function.signature.name: f"{function.signature.name.rpartition('_')[0]}_{index}"
+        for index, function in enumerate(functions)
+    }
+    for function in functions:
+        function.signature.name = renamed[function.signature.name]
+    for node in all_nodes(meta_graph):
+        for attr in node.attr.values():
+            if attr.HasField("func"):
+                attr.func.name = renamed[attr.func.name]
+    objects = meta_graph.object_graph_def
+    for saved in objects.nodes:
+        if saved.HasField("function"):
+            saved.function.concrete_functions[:] = [
+                renamed[name] for name in saved.function.concrete_functions
+            ]
+        elif saved.HasField("bare_concrete_function"):
+            concrete = saved.bare_concrete_function
+            concrete.concrete_function_name = renamed[concrete.concrete_function_name]
+    concrete_functions = {
+        name: type(concrete).FromString(concrete.SerializeToString())
+        for name, concrete in objects.concrete_functions.items()
+    }
+    objects.ClearField("concrete_functions")
+    for name, concrete in concrete_functions.items():
+        objects.concrete_functions[renamed[name]].CopyFrom(concrete)
