@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import itertools
 import os
 import secrets
@@ -44,6 +45,7 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
     Args:
       target: the version directory. Its parents are created, and removed again on failure.
+        What a run left beside it that was killed is removed.
       overwrite: whether a `target` that exists is replaced; until then it stays.
 
     Yields:
@@ -58,10 +60,17 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
     directory = _beside(target, "staging")
     try:
         _make_parents(target, created)
-        # Not with `tempfile`: a published module has the modes of any new directory.
-        directory.mkdir()
-        yield directory
-        _publish(directory, target, overwrite=overwrite)
+        with contextlib.ExitStack() as stack:
+            with _locked(target.parent):
+                _clear_up(target)
+                # Not with `tempfile`: a published module has the modes of any new directory.
+                directory.mkdir()
+                # Says until the end, however that comes, that somebody is writing there.
+                stack.enter_context(_locked(directory))
+            yield directory
+            _sync(directory)
+            _publish(directory, target, overwrite=overwrite)
+            _sync_entries(target.parent)
     except OSError as error:
         raise OutputError(f"{target} can't be written: {error}") from error
     finally:
@@ -83,6 +92,46 @@ def _make_parents(target: Path, created: list[Path]) -> None:
     for parent in reversed(missing):
         parent.mkdir(exist_ok=True)
         created.append(parent)
+
+
+@contextlib.contextmanager
+def _locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
+    """Holds a directory's lock. Raises `BlockingIOError` if another has it and we don't wait."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear_up(target: Path) -> None:
+    """Removes what a run left that was killed: nobody holds its lock. Puts a version back in place."""
+    for old in target.parent.glob(f".{target.name}.old-*"):
+        if not target.exists():
+            old.rename(target)
+    for role in ("staging", "old"):
+        for left in sorted(target.parent.glob(f".{target.name}.{role}-*")):
+            with contextlib.suppress(BlockingIOError), _locked(left, wait=False):
+                shutil.rmtree(left)
+
+
+def _sync(directory: Path) -> None:
+    """Has the disk hold every file before the version is there."""
+    for path in sorted(directory.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+    for path in (directory, *filter(Path.is_dir, directory.rglob("*"))):
+        _sync_entries(path)
+
+
+def _sync_entries(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:

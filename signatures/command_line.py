@@ -2,8 +2,10 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -15,11 +17,18 @@ USAGE = 2
 def run(main: Callable[[list[str]], int]) -> None:
     """Parses the flags, calls `main` with the other arguments, and exits with what it returns.
 
+    SIGINT and SIGTERM end it as anything else does that goes wrong, so that nothing is left behind,
+    with the exit codes that shells give them, 130 and 143.
+
     TensorFlow must not have been imported yet: it reads how much to log then.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+    except KeyboardInterrupt:
+        _stop(signal.SIGINT)
 
 
 def complain(message: str) -> None:
@@ -32,6 +41,12 @@ def console() -> Console:
     """For tables on stdout: as wide as the terminal, and never folded elsewhere."""
     found = Console()
     return found if found.is_terminal else Console(width=160)
+
+
+def _stop(number: int, frame=None) -> NoReturn:
+    del frame
+    complain(f"Stopped by {signal.Signals(number).name}.")
+    sys.exit(128 + number)
 
 
 def _parse(argv: list[str]) -> list[str]:

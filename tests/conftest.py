@@ -19,6 +19,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 gc.set_threshold(200_000, 50, 100)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
+from publishing import write
 from stem import export_stem
 
 from slimhub.export import archive, exporter, synthetic
@@ -167,3 +168,16 @@ def images():
         return np.random.RandomState(batch + height).uniform(size=size).astype(np.float32)
 
     return get
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    """Where a version goes; not even its parents exist."""
+    return tmp_path / "modules" / "google" / "imagenet" / "inception_v1" / "classification" / "3"
+
+
+@pytest.fixture
+def existing(target) -> Path:
+    """A version that is there already."""
+    write(target, {"old": b"old"})
+    return target

@@ -6,56 +6,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from publishing import FILES, Interruption, fail, put, read, write
 
 from slimhub.export import publish
 from slimhub.export.errors import OutputError, VersionExistsError
-
-FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index", "assets.extra/a": b""}
-
-
-class Interruption(BaseException):
-    """Like `KeyboardInterrupt`, which would end pytest."""
-
-
-def write(directory: Path, files=FILES) -> None:
-    for name, content in files.items():
-        (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        (directory / name).write_bytes(content)
-
-
-def read(directory: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(directory).as_posix(): path.read_bytes()
-        for path in directory.rglob("*")
-        if path.is_file()
-    }
-
-
-def put(target: Path, *, overwrite=False, files=FILES, meanwhile=lambda staging: None) -> None:
-    """Publishes a version; `meanwhile` is called with the staging directory, all files in it."""
-    with publish.staging(target, overwrite=overwrite) as staging:
-        write(staging, files)
-        meanwhile(staging)
-
-
-def fail(error):
-    def meanwhile(staging: Path):
-        raise error
-
-    return meanwhile
-
-
-@pytest.fixture
-def target(tmp_path) -> Path:
-    """Where a version goes; not even its parents exist."""
-    return tmp_path / "modules" / "google" / "imagenet" / "inception_v1" / "classification" / "3"
-
-
-@pytest.fixture
-def existing(target) -> Path:
-    """A version that is there already."""
-    write(target, {"old": b"old"})
-    return target
 
 
 @pytest.fixture(params=["exchange", "rename"])
