@@ -1,6 +1,9 @@
 """Runs that are killed or stopped: a version is there whole, or not at all, and nothing stays beside it."""
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +64,43 @@ def test_on_disk_before_it_is_there(target, monkeypatch):
     directories = {Path(name).parent for name in FILES}
     assert before == {staging / name for name in [*FILES, *directories]}
     assert [path for path, there in synced if there] == [target.parent]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from slimhub.export import publish
+from slimhub.signatures import command_line
+
+def main(arguments):
+    with publish.staging(Path(arguments[0]), overwrite=False) as staging:
+        (staging / "saved_model.pb").write_bytes(b"half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+command_line.run(main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "says"),
+    [
+        (signal.SIGINT, 130, "Stopped by SIGINT.\n"),
+        (signal.SIGTERM, 143, "Stopped by SIGTERM.\n"),
+        (signal.SIGKILL, -9, ""),
+    ],
+    ids=["int", "term", "kill"],
+)
+def test_signals(target, number, code, says):
+    """SIGINT and SIGTERM end a run with one line and leave nothing; what SIGKILL leaves, the next clears."""
+    command = [sys.executable, "-c", WRITER, str(target)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdout.readline() == "writing\n"
+        run.send_signal(number)
+        assert (run.wait(timeout=30), run.stderr.read()) == (code, says)
+    assert not target.exists()
+    assert target.parent.exists() == (number == signal.SIGKILL)
+    put(target)
+    assert list(target.parent.iterdir()) == [target]
