@@ -1,0 +1,107 @@
+"""Version 5, used in a wrong way: what TensorFlow says of it."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_hub as hub
+
+# What is expected, in every message about arguments that don't fit.
+_EXPECTED = "TensorSpec(shape=(None, None, None, 3), dtype=tf.float32, name='inputs')"
+
+_WRONG_IMAGES = {
+    "uint8": (tf.uint8, (1, 32, 32, 3), "a float tensor but is a uint8 tensor"),
+    "gray": (tf.float32, (1, 32, 32, 1), "input depth must be evenly divisible"),
+    "no batch": (tf.float32, (32, 32, 3), "input must be 4-dimensional: [32,32,3]"),
+}
+
+
+@pytest.fixture(scope="module")
+def loaded(stem):
+    return hub.load(str(stem / "5"))
+
+
+@pytest.fixture(scope="module")
+def layer(stem):
+    return hub.KerasLayer(str(stem / "5"), trainable=True)
+
+
+@pytest.fixture(params=_WRONG_IMAGES.values(), ids=_WRONG_IMAGES)
+def wrong(request):
+    """Images, how messages name them, and what the network itself says of them."""
+    dtype, shape, message = request.param
+    return tf.zeros(shape, dtype), f"shape={shape} dtype={dtype.name}", re.escape(message)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
+def test_wrong_images(loaded, wrong, training):
+    """Given images of another dtype, number of channels or rank, the object names what it got and expected."""
+    images, given, _ = wrong
+    with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
+        loaded(images, training=training)
+    assert given in str(raised.value)
+    assert _EXPECTED in str(raised.value)
+
+
+def test_wrong_images_for_a_layer(layer, wrong):
+    """Given such images, so does `hub.KerasLayer`."""
+    images, given, _ = wrong
+    with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
+        layer(images)
+    assert given in str(raised.value)
+    assert _EXPECTED in str(raised.value)
+
+
+@pytest.mark.parametrize("function", ["serve", "train"])
+def test_wrong_images_for_functions(loaded, wrong, function):
+    """Given such images, `serve` and `train` name the expected ones."""
+    images, _, _ = wrong
+    with pytest.raises(TypeError, match=re.escape(_EXPECTED)):
+        getattr(loaded, function)(images)
+
+
+def test_wrong_images_for_a_signature(loaded, wrong):
+    """Given such images, `serving_default` tells what is wrong with them."""
+    images, _, message = wrong
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        loaded.signatures["serving_default"](inputs=images)
+
+
+@pytest.mark.parametrize("name", ["training", "return_endpoints"])
+def test_tensor_for_a_bool(loaded, images, name):
+    """A flag that is a tensor instead of a Python bool is named, with the flags there are."""
+    with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
+        loaded(images(1, 32), **{name: tf.constant(True)})
+    assert f"'{name}:0' shape=() dtype=bool" in str(raised.value)
+    assert "* True\n    * False\n" in str(raised.value)
+
+
+def test_wrong_momentum(loaded, images):
+    """A momentum that is no float32 scalar is named, with the expected one."""
+    with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
+        loaded(images(1, 32), training=True, batch_norm_momentum=tf.zeros([2]))
+    assert "'batch_norm_momentum:0' shape=(2,) dtype=float32" in str(raised.value)
+    assert "TensorSpec(shape=(), dtype=tf.float32, name='batch_norm_momentum')" in str(raised.value)
+
+
+def test_unknown_argument(loaded, images):
+    """An argument that there isn't is named, with those that there are."""
+    with pytest.raises(TypeError, match="unexpected keyword argument 'is_training'") as raised:
+        loaded(images(1, 32), is_training=True)
+    assert "(inputs, training=" in str(raised.value)
+
+
+@pytest.mark.parametrize("apply", ["object", "layer", "signature"])
+def test_images_without_pixels(loaded, layer, apply):
+    """Nothing can be mistaken for the features of an image without pixels: they are not numbers."""
+    functions = {
+        "object": loaded,
+        "layer": layer,
+        "signature": lambda images: loaded.signatures["serving_default"](inputs=images)[
+            "feature_vector"
+        ],
+    }
+    features = functions[apply](tf.zeros([2, 0, 32, 3]))
+    assert features.shape == (2, 192)
+    assert np.isnan(features.numpy()).all()
