@@ -144,6 +144,11 @@ class Promise:
     modes: tuple[Mode, ...]
     image_module_info: tuple[int, int] | None
 
+    def inputs(self, call: Call) -> tuple[str | bool, ...]:
+        """All that is given in a call, tensors as their types."""
+        momentum = (BATCH_NORM_MOMENTUM.type,) if call.takes_momentum else ()
+        return (self.images.type, *call.arguments.values(), *momentum)
+
     @property
     def tag_sets(self) -> dict[tuple[str, ...], tuple[Mode, ...]]:
         """The modes of each, in their order on disk."""

@@ -3,6 +3,8 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+# How the names of kernels end, which alone have an L2 loss.
+KERNEL = "weights"
 # How the names of moving averages end, two of each batch norm. They are no weights.
 MOVING_AVERAGES = ("/moving_mean", "/moving_variance")
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
-from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
 from slimhub.signatures.graph_checks import type_of
@@ -47,6 +47,13 @@ class Objects:
         inputs = {number for one in concrete for number in one.bound_inputs}
         return sorted(self._graph.nodes[number].variable.name for number in inputs)
 
+    def concrete_functions(self) -> dict[str, list[str]]:
+        """By name, the variables behind each, in the order of the arguments that they are."""
+        return {
+            name: [self._graph.nodes[number].variable.name for number in concrete.bound_inputs]
+            for name, concrete in self._graph.concrete_functions.items()
+        }
+
     def _child(self, name: str) -> saved_object_graph_pb2.SavedObject | None:
         for child in self.root.children:
             if child.local_name == name:
@@ -75,6 +82,10 @@ class Wiring:
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
         functions = meta_graph.graph_def.library.function
         self._functions = {function.signature.name: function for function in functions}
+        self._arguments = {
+            name: [argument.name for argument in function.signature.input_arg]
+            for name, function in self._functions.items()
+        }
         self._nodes = {
             name: {node.name: node for node in function.node_def}
             for name, function in self._functions.items()
@@ -115,6 +126,15 @@ class Wiring:
             else:
                 return Source(function=function, node=name, calls=tuple(calls))
 
+    def variables(self, source: Source) -> list[node_def_pb2.NodeDef | str | None]:
+        """What `argument` gives for each variable of the function that a tensor comes from."""
+        return [self.argument(source, name) for name in self.handles(source.function)]
+
+    def handles(self, function: str) -> list[str]:
+        """The arguments of a function that are variables."""
+        arguments = self._functions[function].signature.input_arg
+        return [argument.name for argument in arguments if argument.type == types_pb2.DT_RESOURCE]
+
     def argument(self, source: Source, name: str) -> node_def_pb2.NodeDef | str | None:
         """What the outermost caller gives for an argument of the function that a tensor comes from.
 
@@ -123,7 +143,7 @@ class Wiring:
         """
         function, argument = source.function, name
         for caller, node in reversed(source.calls):
-            names = [given.name for given in self._functions[function].signature.input_arg]
+            names = self._arguments[function]
             if argument not in names:
                 return None
             found = self.source(node.input[names.index(argument)], caller)
@@ -131,6 +151,50 @@ class Wiring:
                 return self._nodes[caller][found.node]
             function, argument = caller, found.node
         return argument
+
+
+def given_variables(
+    meta_graph: meta_graph_pb2.MetaGraphDef,
+) -> Iterator[tuple[str, str, tuple[str | None, ...]]]:
+    """Of each call of a network, by a signature in the main graph or by a function of an object:
+    its name, that of the network, and names of the variables that the network gets."""
+    wiring = Wiring(meta_graph)
+    for name, signature in meta_graph.signature_def.items():
+        sources = [wiring.source(info.name) for info in signature.outputs.values()]
+        for source in _network_calls(wiring, sources):
+            yield name, source.function, tuple(map(name_of, wiring.variables(source)))
+    for name, behind in Objects(meta_graph).concrete_functions().items():
+        names = dict(zip(wiring.handles(name), behind, strict=True))
+        for source in _network_calls(wiring, wiring.outputs(name)):
+            found = map(name_of, wiring.variables(source))
+            yield name, source.function, tuple(map(names.get, found))
+
+
+def _network_calls(wiring: Wiring, sources: list[Source]) -> list[Source]:
+    """One source for each call of a network that sources lead through."""
+    networks = wiring.networks()
+    calls = {
+        (source.function, *(node.name for _, node in source.calls)): source
+        for source in sources
+        if source.function in networks
+    }
+    return list(calls.values())
+
+
+def is_training(function: function_pb2.FunctionDef) -> bool | None:
+    """Whether the batch norms of a network use the statistics of the batch; None if some do."""
+    found = {
+        # The default, which is not written, is true.
+        "is_training" not in node.attr or node.attr["is_training"].b
+        for node in function.node_def
+        if node.op == "FusedBatchNormV3"
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+def name_of(given: node_def_pb2.NodeDef | str | None) -> str | None:
+    """The name of what `Wiring.argument` gives."""
+    return given.name if isinstance(given, node_def_pb2.NodeDef) else given
 
 
 def to_python(value: struct_pb2.StructuredValue):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures import contract
-from slimhub.signatures.module import Module
+from slimhub.signatures.module import Module, UnreadableError
 from slimhub.signatures.running import RunningGraph, RunningObject, load
 
 
@@ -40,6 +40,14 @@ class Subject:
         for tags, modes in self.promise.tag_sets.items():
             if tags in found:
                 yield modes[0].label, modes, found[tags]
+
+    @property
+    def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
+        """That of a format with one tag set. Raises `UnreadableError` if it is not there."""
+        [tags] = self.promise.tag_sets
+        if tags not in self.module.meta_graphs:
+            raise UnreadableError(f"there is no meta graph with the tags {', '.join(tags)}")
+        return self.module.meta_graphs[tags]
 
     @functools.cached_property
     def loaded(self):

@@ -10,7 +10,7 @@ from tensorflow.core.framework import variable_pb2
 
 from slimhub.signatures import formats, hub_protos
 from slimhub.signatures.graph_checks import differences, signatures, type_of
-from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
+from slimhub.signatures.interface import KERNEL, MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import ancestors, collection
 from slimhub.signatures.running import RunningGraph
 from slimhub.signatures.subject import Subject
@@ -71,6 +71,8 @@ def regularization_losses(subject: Subject) -> Problems:
             names = [node.name for node in behind if node.op == "VarHandleOp"]
             if len(names) != 1 or "L2Loss" not in {node.op for node in behind}:
                 yield f"{label} {loss}: expected an L2 loss of one variable, got one of {', '.join(sorted(names)) or 'none'}"
+            elif not names[0].endswith(KERNEL):
+                yield f"{label} {loss}: expected the loss of a kernel, got that of {names[0]}"
             elif kernels.setdefault(names[0], loss) != loss:
                 yield f"{label} {loss}: {names[0]} has the loss {kernels[names[0]]} already"
 

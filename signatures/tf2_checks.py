@@ -5,14 +5,17 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.framework import function_pb2, node_def_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
 
-from slimhub.signatures import contract
+from slimhub.signatures import running, wiring_checks
 from slimhub.signatures.graph_checks import differences, type_of
 from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.running import RunningObject
-from slimhub.signatures.saved_objects import Objects, Wiring, to_python
+from slimhub.signatures.saved_objects import (
+    Objects,
+    Wiring,
+    is_training,
+    to_python,
+)
 from slimhub.signatures.subject import Subject
 from slimhub.signatures.value_checks import difference, misplaced, moved, wrong_loss
 
@@ -26,7 +29,7 @@ _STATISTICS_TOLERANCE = 0.1
 def variables(subject: Subject) -> Problems:
     """The variables on disk are the object's, as many as promised; moving averages are not trainable."""
     interface = subject.promise.interface
-    objects = Objects(_meta_graph(subject))
+    objects = Objects(subject.meta_graph)
     on_disk = subject.module.variables
     outside = sorted(name for name in on_disk if not name.startswith(f"{interface.scope}/"))
     yield from (f"{name} is not in the scope {interface.scope}" for name in outside)
@@ -36,9 +39,10 @@ def variables(subject: Subject) -> Problems:
     }
     found = {}
     for kind, expected in counts.items():
-        found[kind] = {node.variable.name: node.variable for node in objects.members(kind)}
-        if len(found[kind]) != expected:
-            yield f"{kind}: expected {expected}, got {len(found[kind])}"
+        members = objects.members(kind)
+        found[kind] = {node.variable.name: node.variable for node in members}
+        if not len(found[kind]) == len(members) == expected:
+            yield f"{kind}: expected {expected}, got {len(members)}, of which {len(found[kind])} different"
     yield from differences("variable", set(on_disk), set(found["variables"]))
     for name, variable in sorted(found["variables"].items()):
         in_graph = type_of(variable.dtype, variable.shape)
@@ -53,7 +57,7 @@ def variables(subject: Subject) -> Problems:
 
 def calls(subject: Subject) -> Problems:
     """What is loaded can be called as promised: arguments, their defaults, and what comes out."""
-    objects = Objects(_meta_graph(subject))
+    objects = Objects(subject.meta_graph)
     for mode in subject.promise.modes:
         for call in mode.calls:
             function = objects.function(call.function)
@@ -67,32 +71,11 @@ def calls(subject: Subject) -> Problems:
             traces = {inputs: outputs for _, inputs, outputs in objects.traces(function)}
             types = {key: spec.type for key, spec in call.outputs.items()}
             expected = types if call.gives_dictionary else types["default"]
-            inputs = _inputs(subject, call)
+            inputs = subject.promise.inputs(call)
             if inputs not in traces:
                 yield f"{call.name}: expected a function of {inputs}, got {', '.join(map(str, traces)) or 'none'}"
             elif traces[inputs] != expected:
                 yield f"{call.name}: expected {expected}, got {traces[inputs]}"
-
-
-def tensor_names(subject: Subject) -> Problems:
-    """Every signature and every call gives the promised tensors of the network, of its images and with its momentum."""
-    meta_graph = _meta_graph(subject)
-    wiring = Wiring(meta_graph)
-    training = {name: _is_training(function) for name, function in wiring.networks().items()}
-    for mode in subject.promise.modes:
-        for one, outputs, images, momentum in _wired(subject, mode, meta_graph, wiring):
-            for key, source in outputs.items():
-                where = f"{mode.label} {one.name} {key}"
-                expected = one.outputs[key].name.removesuffix(":0")
-                if source.node != expected or training.get(source.function) is not mode.training:
-                    yield f"{where}: expected {expected} {'in training' if mode.training else 'at inference'}, got {source.node} of {source.function or 'no function'}"
-                    continue
-                given = wiring.argument(source, "images")
-                if _name(given) != images:
-                    yield f"{where}: expected the network to get {images}, got {_name(given)}"
-                given = wiring.argument(source, "batch_norm_momentum")
-                if mode.training and _momentum(given) != momentum:
-                    yield f"{where}: expected the momentum {momentum}, got {_momentum(given)}"
 
 
 def networks(subject: Subject) -> Problems:
@@ -103,9 +86,9 @@ def networks(subject: Subject) -> Problems:
         for mode in subject.promise.modes
     ]
     found = []
-    for function in Wiring(_meta_graph(subject)).networks().values():
+    for function in Wiring(subject.meta_graph).networks().values():
         ops = collections.Counter(node.op for node in function.node_def)
-        training = _is_training(function)
+        training = is_training(function)
         if training is None:
             yield f"{function.signature.name}: some batch norms are for training, others are not"
         found.append((training, ops["FusedBatchNormV3"], ops["AssignSubVariableOp"]))
@@ -115,7 +98,7 @@ def networks(subject: Subject) -> Problems:
 
 def image_range(subject: Subject) -> Problems:
     """Images in [0, 1] are rescaled in the graph to what the network was trained on."""
-    for function in Wiring(_meta_graph(subject)).networks().values():
+    for function in Wiring(subject.meta_graph).networks().values():
         where = function.signature.name
         nodes = {node.name: node for node in function.node_def}
         source = next(arg.name for arg in function.signature.input_arg if arg.type == tf.float32)
@@ -128,6 +111,8 @@ def image_range(subject: Subject) -> Problems:
             if readers != [name]:
                 yield f"{where}: expected {source} to be read by {name} alone, got {', '.join(readers) or 'none'}"
                 break
+            if nodes[name].op != name.rpartition("/")[2]:
+                yield f"{where} {name}: got the operation {nodes[name].op}"
             operand = nodes[nodes[name].input[1].split(":")[0]].attr["value"].tensor
             if not np.array_equal(tf.make_ndarray(operand), np.float32(constant)):
                 yield f"{where} {name}: expected the constant {constant:g}, got {tf.make_ndarray(operand)}"
@@ -143,6 +128,8 @@ def regularization_losses(subject: Subject) -> Problems:
     for index, names in enumerate(kernels):
         if len(names) != 1:
             yield f"number {index}: expected a loss of one variable, got one of {', '.join(names) or 'none'}"
+        elif not names[0].endswith("weights"):
+            yield f"number {index}: expected the loss of a kernel, got that of {names[0]}"
     counts = collections.Counter(name for names in kernels for name in names)
     yield from (f"{name} has {count} losses" for name, count in sorted(counts.items()) if count > 1)
 
@@ -152,6 +139,24 @@ def loss_values(subject: Subject) -> Problems:
     for names, loss in zip(_kernels(subject), subject.loaded.regularization_losses, strict=True):
         kernels = [subject.module.read_variable(name) for name in names]
         yield from wrong_loss("{serve}", subject.promise, names, kernels, loss().numpy())
+
+
+def serving(subject: Subject) -> Problems:
+    """Loaded into a session, as TensorFlow Serving does, it has the variables that are on disk."""
+    [tags] = subject.promise.tag_sets
+    with running.load(subject.module.directory, tags=tags) as graph, graph.graph.as_default():
+        handles = [op for op in graph.graph.get_operations() if op.type == "VarHandleOp"]
+        reads = {
+            op.get_attr("shared_name").decode(): tf.raw_ops.ReadVariableOp(
+                resource=op.outputs[0], dtype=op.get_attr("dtype")
+            )
+            for op in handles
+        }
+        found = graph.session.run(reads)
+    yield from differences("variable", set(subject.module.variables), set(found))
+    for name in sorted(set(subject.module.variables) & set(found)):
+        if not np.array_equal(found[name], subject.module.read_variable(name), equal_nan=True):
+            yield f"{name}: expected what is on disk, got something else"
 
 
 def moving_averages(subject: Subject) -> Problems:
@@ -176,70 +181,20 @@ def moving_averages(subject: Subject) -> Problems:
     yield from moved("training", "applied", weights, training.read(training.weights))
 
 
-GRAPH_CHECKS = (variables, calls, tensor_names, networks, image_range, regularization_losses)
-VALUE_CHECKS = (loss_values, moving_averages)
-
-
-def _meta_graph(subject: Subject) -> meta_graph_pb2.MetaGraphDef:
-    [(_, _, meta_graph)] = subject.meta_graphs()
-    return meta_graph
-
-
-def _inputs(subject: Subject, call: contract.Call) -> tuple:
-    momentum = (contract.BATCH_NORM_MOMENTUM.type,) if call.takes_momentum else ()
-    return (subject.promise.images.type, *call.arguments.values(), *momentum)
-
-
-def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
-    """Signatures and calls, both promised and found: sources of outputs by key, and what the images
-    and the momentum are expected to come from, by name; a momentum that is not given, as its value."""
-    float32 = np.float32(subject.promise.momentum)
-    for signature in mode.signatures:
-        if signature.name in meta_graph.signature_def:
-            found = meta_graph.signature_def[signature.name]
-            keys = found.outputs.keys() & signature.outputs.keys()
-            outputs = {key: wiring.source(found.outputs[key].name) for key in sorted(keys)}
-            names = {
-                spec: found.inputs[key].name.removesuffix(":0")
-                for key, spec in signature.inputs.items()
-            }
-            momentum = names.get(contract.BATCH_NORM_MOMENTUM, float32)
-            yield signature, outputs, names[subject.promise.images], momentum
-    objects = Objects(meta_graph)
-    for call in mode.calls:
-        function = objects.function(call.function)
-        traces = () if function is None else objects.traces(function)
-        for name, inputs, _ in traces:
-            if inputs == _inputs(subject, call):
-                outputs = dict(zip(sorted(call.outputs), wiring.outputs(name), strict=False))
-                momentum = "batch_norm_momentum" if call.takes_momentum else float32
-                yield call, outputs, "inputs", momentum
-
-
-def _name(source) -> str | None:
-    return source.name if isinstance(source, node_def_pb2.NodeDef) else source
-
-
-def _momentum(source) -> str | np.ndarray | None:
-    """The value of a constant, the name of anything else."""
-    constant = isinstance(source, node_def_pb2.NodeDef) and source.op == "Const"
-    return tf.make_ndarray(source.attr["value"].tensor) if constant else _name(source)
-
-
-def _is_training(function: function_pb2.FunctionDef) -> bool | None:
-    """Of all of its batch norms; None if they differ."""
-    found = {
-        # The default, which is not written, is true.
-        "is_training" not in node.attr or node.attr["is_training"].b
-        for node in function.node_def
-        if node.op == "FusedBatchNormV3"
-    }
-    return found.pop() if len(found) == 1 else None
+GRAPH_CHECKS = (
+    variables,
+    calls,
+    *wiring_checks.CHECKS,
+    networks,
+    image_range,
+    regularization_losses,
+)
+VALUE_CHECKS = (serving, loss_values, moving_averages)
 
 
 def _kernels(subject: Subject) -> Iterator[list[str]]:
     """Names of the variables behind each regularization loss."""
-    objects = Objects(_meta_graph(subject))
+    objects = Objects(subject.meta_graph)
     for node in objects.members("regularization_losses"):
         yield objects.captured(node.function)
 

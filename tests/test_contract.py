@@ -5,7 +5,7 @@ import types
 
 import pytest
 
-from slimhub.signatures import contract, formats, hub_protos
+from slimhub.signatures import contract, formats
 from slimhub.signatures.interface import Interface, TensorSpec
 from slimhub.signatures.module import Module
 
@@ -48,153 +48,201 @@ def promise(version, task):
     return contract.promise(version=version, task=task, interface=interface(task))
 
 
-def signatures(version, task):
-    return {signature.name: signature for signature in promise(version, task).signatures}
+def mode(version, task, *, training=False):
+    [found] = [mode for mode in promise(version, task).modes if mode.training == training]
+    return found
+
+
+def signatures(version, task, *, training=False):
+    found = mode(version, task, training=training).signatures
+    assert len({signature.name for signature in found}) == len(found)
+    return {signature.name: signature for signature in found}
 
 
 def test_versions():
-    """There are versions 1 and 3, and there was never a version 2."""
-    assert set(contract.VERSIONS) == {1, 3}
+    """There are versions 1, 3 and 5; there was never a version 2."""
+    assert set(contract.VERSIONS) == {1, 3, 5}
 
 
-@pytest.mark.parametrize(
-    ("version", "task", "names"),
-    [
-        (1, "feature_vector", {"default", "image_feature_vector"}),
-        (1, "classification", {"default", "image_feature_vector", "image_classification"}),
-        (
-            3,
-            "feature_vector",
-            {"default", "image_feature_vector", "image_feature_vector_with_bn_hparams"},
-        ),
-        (
-            3,
-            "classification",
-            {
-                "default",
-                "image_feature_vector",
-                "image_feature_vector_with_bn_hparams",
-                "image_classification",
-                "image_classification_with_bn_hparams",
-            },
-        ),
-    ],
-)
-def test_signature_names(version, task, names):
-    """A classification module also serves features; version 3 adds batch norm's hyperparameters."""
-    found = [signature.name for signature in promise(version, task).signatures]
-    assert len(found) == len(set(found))
-    assert set(found) == names
+# By version, task, and whether in training.
+NAMES = {
+    (1, "feature_vector", None): {"default", "image_feature_vector"},
+    (1, "classification", None): {"default", "image_feature_vector", "image_classification"},
+    (3, "feature_vector", None): {
+        "default",
+        "image_feature_vector",
+        "image_feature_vector_with_bn_hparams",
+    },
+    (3, "classification", None): {
+        "default",
+        "image_feature_vector",
+        "image_feature_vector_with_bn_hparams",
+        "image_classification",
+        "image_classification_with_bn_hparams",
+    },
+    (5, "feature_vector", False): {"serving_default", "image_feature_vector"},
+    (5, "classification", False): {
+        "serving_default",
+        "image_feature_vector",
+        "image_classification",
+    },
+    (5, "feature_vector", True): {"image_feature_vector_with_bn_hparams"},
+    (5, "classification", True): {
+        "image_feature_vector_with_bn_hparams",
+        "image_classification_with_bn_hparams",
+    },
+}
 
 
+@pytest.mark.parametrize(("which", "names"), NAMES.items(), ids=lambda p: "-".join(map(str, p)))
+def test_signature_names(which, names):
+    """A classification also serves features; batch norm's hyperparameters train in version 5."""
+    version, task, training = which
+    for each in (False, True) if training is None else (training,):
+        assert set(signatures(version, task, training=each)) == names
+
+
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize(("version", "size"), [(1, 224), (3, None)])
-def test_images(version, task, size):
-    """The one input is `images`: float32, of fixed size in version 1 and of any in version 3."""
+@pytest.mark.parametrize(("version", "size"), [(1, 224), (3, None), (5, None)])
+def test_images(version, task, size, training):
+    """Images are float32, of fixed size in version 1 and of any since; their key is `images`, when served `inputs`."""
     expected = TensorSpec(name="hub_input/images:0", shape=(None, size, size, 3), dtype="float32")
-    for name, signature in signatures(version, task).items():
-        assert signature.inputs["images"] == expected
+    for name, signature in signatures(version, task, training=training).items():
+        images = "inputs" if name == "serving_default" else "images"
+        assert signature.inputs[images] == expected
         momentum = {"batch_norm_momentum"} if name.endswith("_with_bn_hparams") else set()
-        assert set(signature.inputs) == {"images"} | momentum
+        assert set(signature.inputs) == {images} | momentum
+        assert signature.takes_momentum == bool(momentum)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_momentum_input(task):
+@pytest.mark.parametrize("version", [3, 5])
+def test_momentum_input(version, task):
     """`..._with_bn_hparams` takes the momentum, a float32 scalar, and gives what the other gives."""
-    found = signatures(3, task)
-    for name in set(found) - {"default"}:
-        plain = found[name.removesuffix("_with_bn_hparams")]
-        settable = found[plain.name + "_with_bn_hparams"]
-        assert settable.outputs == plain.outputs
-        momentum = settable.inputs["batch_norm_momentum"]
+    plain = signatures(version, task)
+    found = signatures(version, task, training=True)
+    settable = {name for name in found if name.endswith("_with_bn_hparams")}
+    assert {name.removesuffix("_with_bn_hparams") for name in settable} == {
+        name for name in plain if name.startswith("image_") and name not in settable
+    }
+    for name in settable:
+        assert found[name].outputs == plain[name.removesuffix("_with_bn_hparams")].outputs
+        momentum = found[name].inputs["batch_norm_momentum"]
         assert (momentum.dtype, momentum.shape) == ("float32", ())
 
 
-@pytest.mark.parametrize("version", [1, 3])
-def test_outputs_of_feature_vector(version):
+@pytest.mark.parametrize(
+    ("version", "main", "output"),
+    [
+        (1, "default", "default"),
+        (3, "default", "default"),
+        (5, "serving_default", "feature_vector"),
+    ],
+)
+def test_outputs_of_feature_vector(version, main, output):
     """A feature vector has features and end points, and nothing of a classification."""
     found = signatures(version, "feature_vector")
-    assert found["default"].outputs == {"default": FEATURES}
+    assert found[main].outputs == {output: FEATURES}
     assert found["image_feature_vector"].outputs == {"default": FEATURES, **END_POINTS}
 
 
-@pytest.mark.parametrize("version", [1, 3])
-def test_outputs_of_classification(version):
-    """A classification has logits as `default`, end points, and logits and predictions by name."""
+@pytest.mark.parametrize(
+    ("version", "main", "output"),
+    [(1, "default", "default"), (3, "default", "default"), (5, "serving_default", "logits")],
+)
+def test_outputs_of_classification(version, main, output):
+    """A classification has logits as its main output, end points, and logits and predictions by name."""
     found = signatures(version, "classification")
-    assert found["default"].outputs == {"default": LOGITS}
+    assert found[main].outputs == {output: LOGITS}
     assert found["image_feature_vector"].outputs == {"default": FEATURES, **END_POINTS}
     assert found["image_classification"].outputs == {"default": LOGITS, **END_POINTS, **HEAD}
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize(("version", "momentum"), [(1, 0.9997), (3, 0.99)])
+@pytest.mark.parametrize(("version", "momentum"), [(1, 0.9997), (3, 0.99), (5, 0.99)])
 def test_momentum(version, task, momentum):
-    """Version 1 keeps the network's own momentum; version 3 has 0.99 unless it is set."""
+    """Version 1 keeps the network's own momentum; later ones have 0.99 unless it is set."""
     found = promise(version, task)
     assert found.momentum == momentum
-    assert (found.momentum_input is not None) == (version == 3)
+    assert (found.momentum_input is not None) == (version > 1)
 
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("version", [1, 3])
 def test_tag_sets(version, task):
-    """Inference comes first and updates nothing; `train` updates two averages a batch norm."""
-    found = promise(version, task).tag_sets
-    assert [tag_set.tags for tag_set in found] == [(), ("train",)]
-    assert [tag_set.training for tag_set in found] == [False, True]
-    assert [tag_set.num_update_ops for tag_set in found] == [0, 114]
-    assert [tag_set.label for tag_set in found] == ["{}", "{train}"]
+    """Inference comes first, then training under the tag `train`, with the same signatures."""
+    inference, training = promise(version, task).modes
+    assert promise(version, task).tag_sets == {(): (inference,), ("train",): (training,)}
+    assert (inference.label, inference.training) == ("{}", False)
+    assert (training.label, training.training) == ("{train}", True)
+    assert inference.signatures == training.signatures
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_tag_set_of_version_5(task):
+    """Inference and training share the graph with the tag `serve`."""
+    inference, training = promise(5, task).modes
+    assert promise(5, task).tag_sets == {("serve",): (inference, training)}
+    assert (inference.label, inference.training) == ("{serve}", False)
+    assert (training.label, training.training) == ("{serve} training", True)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("training", "function"), [(False, "serve"), (True, "train")])
+def test_calls(task, training, function):
+    """The object is called with or without end points, or as Keras 3 does, with images alone."""
+    main, endpoints, alone = mode(5, task, training=training).calls
+    output = {"default": LOGITS if task == "classification" else FEATURES}
+    head = HEAD if task == "classification" else {}
+    for call, gives_dictionary in ((main, False), (endpoints, True)):
+        assert call.function == "__call__"
+        assert call.arguments == {"training": training, "return_endpoints": gives_dictionary}
+        assert list(call.defaults.items()) == [
+            ("training", False),
+            ("return_endpoints", False),
+            ("batch_norm_momentum", 0.99),
+        ]
+        assert call.takes_momentum
+        assert call.gives_dictionary == gives_dictionary
+    assert main.outputs == alone.outputs == output
+    assert endpoints.outputs == {**output, **END_POINTS, **head}
+    assert (alone.function, alone.arguments, alone.defaults) == (function, {}, {})
+    assert not alone.takes_momentum
+    assert not alone.gives_dictionary
+
+
+def test_name_of_a_call():
+    """A call is named as people write it."""
+    _, endpoints, alone = mode(5, "feature_vector").calls
+    assert endpoints.name == "__call__(training=False, return_endpoints=True)"
+    assert alone.name == "serve()"
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_no_calls(version):
+    """What TensorFlow 2 loads from the earlier versions has signatures alone."""
+    assert [mode.calls for mode in promise(version, "classification").modes] == [(), ()]
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_attachment(task):
-    """Version 3 has the default image size attached; version 1 predates that."""
-    assert promise(1, task).image_module_info is None
-    assert promise(3, task).image_module_info == (224, 224)
+    """Version 3 has the default image size attached; version 1 predates that, version 5 has no place for it."""
+    found = {version: promise(version, task).image_module_info for version in contract.VERSIONS}
+    assert found == {1: None, 3: (224, 224), 5: None}
 
 
-def test_files():
-    """A module is a SavedModel, the marker of its format, and where it came from."""
-    assert set(formats.TF1_HUB.files) == {
-        "saved_model.pb",
-        "variables/variables.index",
-        "variables/variables.data-00000-of-00001",
-        "tfhub_module.pb",
-        "assets.extra/provenance.json",
-    }
-
-
-def test_collections():
-    """Collections are those that the TF Hub library accepts."""
-    assert set(formats.SUPPORTED_COLLECTIONS) == {
-        "variables",
-        "trainable_variables",
-        "model_variables",
-        "table_initializer",
-        "update_ops",
-        "regularization_losses",
-        "asset_filepaths",
-        "cond_context",
-        "while_context",
-        "hub_module_attachments",
-    }
-
-
-def test_messages_of_the_library():
-    """The TF Hub library's messages have its fields' numbers and types on the wire."""
-    marker = hub_protos.ModuleDef(format=hub_protos.FORMAT_V3)
-    assert marker.SerializeToString() == bytes.fromhex("08 03")
-    info = hub_protos.ImageModuleInfo(default_image_size={"height": 299, "width": 300})
-    assert info.SerializeToString() == bytes.fromhex("0a 06 08 ab 02 10 ac 02")
-    attachment = hub_protos.ModuleAttachment(key=hub_protos.IMAGE_MODULE_INFO, value=b"x")
-    assert attachment.SerializeToString() == b"\x0a\x11image_module_info\x12\x01x"
+@pytest.mark.parametrize("task", TASKS)
+def test_format(task):
+    """Version 5 is a SavedModel of TensorFlow 2, the others are modules of TensorFlow 1."""
+    found = {version: promise(version, task).format for version in contract.VERSIONS}
+    assert found == {1: formats.TF1_HUB, 3: formats.TF1_HUB, 5: formats.TF2_SAVED_MODEL}
 
 
 @pytest.mark.parametrize("version", [0, 2, 4, "3"])
 def test_no_such_version(version):
     """A version without a contract is a ValueError that names those with one."""
-    with pytest.raises(ValueError, match=f"version: expected one of 1, 3, got {version!r}"):
+    with pytest.raises(ValueError, match=f"version: expected one of 1, 3, 5, got {version!r}"):
         promise(version, "feature_vector")
 
 

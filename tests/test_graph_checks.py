@@ -167,6 +167,7 @@ BREAKAGES = {
         lambda m: put(collection(m.infer, "regularization_losses"), "hub_input/Mul/y:0"),
         "{} hub_input/Mul/y:0: expected an L2 loss of one variable, got one of none",
         "regularization-losses",
+        "loss-values",
     ),
     "no_attachment": breakage(
         lambda m: m.infer.collection_def.pop(ATTACHMENTS),

@@ -120,7 +120,7 @@ MALFORMED = {
     "missing_words": (changed("weights", to=None), "weights: with the status unverified, expected"),
     "unknown": (changed("seal", to="x"), "the record: unknown: seal"),
     "unknown_inside": (changed("interface", "seal", to="x"), "interface: unknown: seal"),
-    "version_2": (changed("version", to=2), "version: expected one of 1, 3, got 2"),
+    "version_2": (changed("version", to=2), "version: expected one of 1, 3, 5, got 2"),
     "version_in_words": (changed("version", to="3"), "version: expected an integer, got '3'"),
     "version_is_true": (changed("version", to=True), "version: expected an integer, got True"),
     "task": (
