@@ -94,7 +94,9 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("which", "names"), NAMES.items(), ids=lambda p: "-".join(sorted(map(str, p))))
+@pytest.mark.parametrize(
+    ("which", "names"), NAMES.items(), ids=lambda p: "-".join(sorted(map(str, p)))
+)
 def test_signature_names(which, names):
     """A classification also serves features; batch norm's hyperparameters train in version 5."""
     version, task, training = which
