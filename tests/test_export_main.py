@@ -56,7 +56,7 @@ def serve():
 USAGE = {
     # Name: the flags, and what the message says.
     "no_version": ([], "Flag --version must have a value other than None"),
-    "unknown_version": (["--version=2"], "--version=2: value should be one of <1|3>"),
+    "unknown_version": (["--version=2"], "--version=2: value should be one of <1|3|5>"),
     "unknown_model": (
         ["--version=1", "--model=vgg"],
         "--model=vgg: value should be one of <inception_v1|inception_v2>",
