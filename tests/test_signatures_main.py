@@ -73,9 +73,8 @@ def test_json(stem, broken, run, tmp_path):
     handle = "google/imagenet/stem/feature_vector/3"
     assert [report["handle"] for report in reports] == [handle, handle, None]
     for report in reports:
-        assert tuple(result["id"] for result in report["results"]) == conformance.ids(
-            formats.TF1_HUB
-        )
+        known = conformance.ids(formats.TF1_HUB)
+        assert {result["id"] for result in report["results"]} <= set(known)
     failed = [
         {result["id"]: result["problems"] for result in report["results"] if result["problems"]}
         for report in reports
