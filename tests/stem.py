@@ -27,14 +27,14 @@ STEM = dataclasses.replace(
     num_batch_norms=3,
     num_regularized=4,
 )
+STEM_BASE = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
 
 
 @contextlib.contextmanager
 def stem_in_catalog():
     """Has the exporter find `STEM`, and nothing else, in the catalog."""
-    base = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets, STEM.base, base, raising=False)
+        patch.setattr(nets, STEM.base, STEM_BASE, raising=False)
         patch.setattr(catalog, "get", {STEM.name: STEM}.get)
         yield
 

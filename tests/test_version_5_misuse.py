@@ -11,9 +11,9 @@ import tensorflow_hub as hub
 _EXPECTED = "TensorSpec(shape=(None, None, None, 3), dtype=tf.float32, name='inputs')"
 
 _WRONG_IMAGES = {
-    "uint8": (tf.uint8, (1, 32, 32, 3), "a float tensor but is a uint8 tensor"),
-    "gray": (tf.float32, (1, 32, 32, 1), "input depth must be evenly divisible"),
-    "no batch": (tf.float32, (32, 32, 3), "input must be 4-dimensional: [32,32,3]"),
+    "uint8": (tf.uint8, (1, 32, 32, 3)),
+    "gray": (tf.float32, (1, 32, 32, 1)),
+    "no_batch": (tf.float32, (32, 32, 3)),
 }
 
 
@@ -29,15 +29,15 @@ def layer(stem):
 
 @pytest.fixture(params=_WRONG_IMAGES.values(), ids=_WRONG_IMAGES)
 def wrong(request):
-    """Images, how messages name them, and what the network itself says of them."""
-    dtype, shape, message = request.param
-    return tf.zeros(shape, dtype), f"shape={shape} dtype={dtype.name}", re.escape(message)
+    """Images, and how messages name them."""
+    dtype, shape = request.param
+    return tf.zeros(shape, dtype), f"shape={shape} dtype={dtype.name}"
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 def test_wrong_images(loaded, wrong, training):
     """Given images of another dtype, number of channels or rank, the object names what it got and expected."""
-    images, given, _ = wrong
+    images, given = wrong
     with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
         loaded(images, training=training)
     assert given in str(raised.value)
@@ -46,7 +46,7 @@ def test_wrong_images(loaded, wrong, training):
 
 def test_wrong_images_for_a_layer(layer, wrong):
     """Given such images, so does `hub.KerasLayer`."""
-    images, given, _ = wrong
+    images, given = wrong
     with pytest.raises(ValueError, match="Could not find matching concrete function") as raised:
         layer(images)
     assert given in str(raised.value)
@@ -56,16 +56,25 @@ def test_wrong_images_for_a_layer(layer, wrong):
 @pytest.mark.parametrize("function", ["serve", "train"])
 def test_wrong_images_for_functions(loaded, wrong, function):
     """Given such images, `serve` and `train` name the expected ones."""
-    images, _, _ = wrong
+    images, _ = wrong
     with pytest.raises(TypeError, match=re.escape(_EXPECTED)):
         getattr(loaded, function)(images)
 
 
-def test_wrong_images_for_a_signature(loaded, wrong):
-    """Given such images, `serving_default` tells what is wrong with them."""
-    images, _, message = wrong
+# TensorFlow compares no shapes here. Of images without a batch no test is possible: with oneDNN's
+# kernels, TensorFlow 2.21 aborts the process on any fused convolution of a tensor of rank 3.
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("uint8", "a float tensor but is a uint8 tensor"),
+        ("gray", "input depth must be evenly divisible"),
+    ],
+)
+def test_wrong_images_for_a_signature(loaded, kind, message):
+    """Given images of another dtype or number of channels, `serving_default` tells what is wrong with them."""
+    dtype, shape = _WRONG_IMAGES[kind]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        loaded.signatures["serving_default"](inputs=images)
+        loaded.signatures["serving_default"](inputs=tf.zeros(shape, dtype))
 
 
 @pytest.mark.parametrize("name", ["training", "return_endpoints"])

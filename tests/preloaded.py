@@ -1,0 +1,21 @@
+"""What the processes of `program.py` need, imported once for all: the program, and the stem in its catalog."""
+
+import gc
+
+import tf_slim
+from stem import STEM, STEM_BASE
+
+from slimhub.models import catalog
+
+tf_slim.nets.stem = STEM_BASE
+catalog.MODELS = (STEM, *catalog.MODELS)
+catalog._BY_NAME = catalog._by_name(catalog.MODELS)
+
+# The flags name all models when they are defined.
+import slimhub.export.__main__
+import slimhub.export.report
+import slimhub.signatures.__main__
+import slimhub.signatures.conformance  # noqa: F401
+
+# So that collecting garbage in a fork copies no memory.
+gc.freeze()
