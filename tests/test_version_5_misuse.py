@@ -103,7 +103,7 @@ def test_unknown_argument(loaded, images):
 
 @pytest.mark.parametrize("apply", ["object", "layer", "signature"])
 def test_images_without_pixels(loaded, layer, apply):
-    """Nothing can be mistaken for the features of an image without pixels: they are not numbers."""
+    """An image without pixels has no features: it is refused, or they are not numbers."""
     functions = {
         "object": loaded,
         "layer": layer,
@@ -111,6 +111,9 @@ def test_images_without_pixels(loaded, layer, apply):
             "feature_vector"
         ],
     }
-    features = functions[apply](tf.zeros([2, 0, 32, 3]))
+    try:
+        features = functions[apply](tf.zeros([2, 0, 32, 3]))
+    except tf.errors.InvalidArgumentError:
+        return  # So do kernels of oneDNN, which TensorFlow prefers on some processors.
     assert features.shape == (2, 192)
     assert np.isnan(features.numpy()).all()
