@@ -52,9 +52,12 @@ def main(arguments: list[str]) -> int:
         command_line.complain(str(error))
         return error.exit_code
     # These import TensorFlow, which flags that make no sense need not wait for.
-    from slimhub.export import exporter, report
+    with command_line.quiet_imports():
+        from slimhub.export import exporter, report
 
-    return report.exit_code(report.show(request, exporter.export(request)))
+    return report.exit_code(
+        report.show(request, exporter.export(request), as_json=command_line.JSON.value)
+    )
 
 
 def run() -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import glob
-import os
 import re
 import urllib.parse
 import urllib.request
@@ -11,7 +10,7 @@ from pathlib import Path
 from slimhub.export import archive, download, synthetic
 from slimhub.export.errors import SourceError
 from slimhub.models.catalog import Archive, Model
-from slimhub.signatures.provenance import SourceFile
+from slimhub.signatures.provenance import File
 
 SYNTHETIC = "synthetic"
 _ARCHIVES = (".tar.gz", ".tgz")
@@ -30,7 +29,7 @@ class Checkpoint:
 
     path: Path
     status: str
-    files: tuple[SourceFile, ...]
+    files: tuple[File, ...]
 
 
 def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
@@ -81,13 +80,13 @@ def _download(published: Archive) -> Path:
 
 def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = None) -> Checkpoint:
     published = model.archive
-    source = _source_file(path)
+    source = File.read(path)
     if status is None:
         status = "verified" if source.sha256 == published.sha256 else "unverified"
     member = archive.extract(
         path, member=published.member, max_bytes=published.max_member_bytes, into=workdir
     )
-    return Checkpoint(path=member, status=status, files=(source, _source_file(member)))
+    return Checkpoint(path=member, status=status, files=(source, File.read(member)))
 
 
 def _bare(path: Path, *, workdir: Path) -> Checkpoint:
@@ -109,7 +108,7 @@ def _bare(path: Path, *, workdir: Path) -> Checkpoint:
         raise SourceError(
             f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
         )
-    sources = tuple(map(_source_file, files))
+    sources = tuple(map(File.read, files))
     return Checkpoint(path=_literal(path, files, workdir), status="unverified", files=sources)
 
 
@@ -135,7 +134,3 @@ def _in_directory(directory: Path, model: Model) -> Path:
     raise SourceError(
         f"There is no checkpoint of {model.name} in {directory}. Tried: {', '.join(tried)}."
     )
-
-
-def _source_file(path: Path) -> SourceFile:
-    return SourceFile(name=path.name, num_bytes=os.path.getsize(path), sha256=download.sha256(path))

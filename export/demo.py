@@ -20,7 +20,12 @@ _OUTPUT = flags.DEFINE_string("output", "build/demo", "Root directory of the mod
 
 def main(arguments: list[str]) -> int:
     del arguments
-    from slimhub.export import exporter, report
+    with command_line.quiet_imports():
+        import tensorflow_hub
+        import tf_keras
+
+        from slimhub.export import exporter, report
+    del tensorflow_hub, tf_keras
 
     version = int(_VERSION.value)
     request = ExportRequest(

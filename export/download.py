@@ -8,7 +8,6 @@ Only a file of the right size and SHA-256 is ever moved to the archive's own nam
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from rich.console import Console
 
 from slimhub.export.errors import DownloadError
 from slimhub.models.catalog import Archive
+from slimhub.signatures.provenance import sha256
 
 _CHUNK = 1 << 16
 # 0.5, 1 and 2 seconds: without a network, two urls of two archives take a quarter of a minute.
@@ -39,15 +39,6 @@ def default_cache() -> Path:
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     # The XDG specification has relative paths ignored.
     return (base if base.is_absolute() else Path.home() / ".cache") / "slimhub"
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in lower-case hexadecimal. Raises `OSError`."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def fetch(

@@ -7,7 +7,6 @@ one after the other; one that fails does not stop the others.
 import contextlib
 import dataclasses
 import importlib.metadata
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from slimhub.export import (
     publish,
     restore,
     saved_model,
+    scratch,
     slim_graph,
     tf1_hub,
 )
@@ -84,8 +84,8 @@ def export(request: ExportRequest) -> Iterator[Outcome]:
 def _resolve(request: ExportRequest, model: catalog.Model, stack: contextlib.ExitStack):
     """The checkpoint, or the error that every task of the model then shares."""
     try:
-        workdir = stack.enter_context(tempfile.TemporaryDirectory(prefix="slimhub-"))
-        return checkpoint.resolve(request.checkpoint, model=model, workdir=Path(workdir))
+        workdir = stack.enter_context(scratch.temporary())
+        return checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
     except ExportError as error:
         return error
     except OSError as error:

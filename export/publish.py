@@ -3,14 +3,14 @@
 import contextlib
 import ctypes
 import errno
-import fcntl
+import glob
 import itertools
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from slimhub.export import scratch
 from slimhub.export.errors import OutputError, VersionExistsError
 
 # Of Linux's renameat2(2).
@@ -23,20 +23,19 @@ def refuse_unpublishable(target: Path, *, overwrite: bool) -> None:
 
     Raises:
       VersionExistsError: it is there and not to be overwritten.
-      OutputError: it is there and no directory, or no directory can be made for it.
+      OutputError: it is there and no directory, or none can be put there.
     """
     # Unlike those of `Path`, these never raise: what can't be looked at can't be written either.
-    if not os.path.lexists(target):
-        parent = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
-        if not os.path.isdir(parent) or not os.access(parent, os.W_OK):
-            raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
-        return
-    if os.path.islink(target) or not os.path.isdir(target):
+    exists = os.path.lexists(target)
+    if exists and (os.path.islink(target) or not os.path.isdir(target)):
         raise OutputError(f"{target} is no directory, and was left as it is.")
-    if not overwrite:
+    if exists and not overwrite:
         raise VersionExistsError(
             f"{target} exists and was left as it is: --overwrite replaces it, --output writes elsewhere."
         )
+    parent = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
+        raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
 
 
 @contextlib.contextmanager
@@ -57,63 +56,74 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     refuse_unpublishable(target, overwrite=overwrite)
     created: list[Path] = []
-    directory = _beside(target, "staging")
     try:
-        _make_parents(target, created)
         with contextlib.ExitStack() as stack:
-            with _locked(target.parent):
-                _clear_up(target)
-                # Not with `tempfile`: a published module has the modes of any new directory.
-                directory.mkdir()
-                # Says until the end, however that comes, that somebody is writing there.
-                stack.enter_context(_locked(directory))
+            directory = _enter_beside(target, stack, created)
+            with scratch.locked(target.parent):
+                _put_back(target)
+            refuse_unpublishable(target, overwrite=overwrite)
             yield directory
             _sync(directory)
-            _publish(directory, target, overwrite=overwrite)
+            # Alone: between two renames, others would find no version and put the old one back.
+            with scratch.locked(target.parent):
+                _publish(directory, target, overwrite=overwrite)
             _sync_entries(target.parent)
+            # After an exchange, the directory is the version that was replaced, and is removed.
     except OSError as error:
         raise OutputError(f"{target} can't be written: {error}") from error
     finally:
-        # After an exchange, this is the version that was replaced.
-        shutil.rmtree(directory, ignore_errors=True)
-        for parent in reversed(created):
-            # One that holds a version stays.
-            with contextlib.suppress(OSError):
-                parent.rmdir()
+        try:
+            _remove_empty(created)
+        except BaseException:
+            # A signal came meanwhile.
+            _remove_empty(created)
+            raise
 
 
-def _beside(target: Path, role: str) -> Path:
-    return target.with_name(f".{target.name}.{role}-{secrets.token_hex(4)}")
+def _enter_beside(target: Path, stack: contextlib.ExitStack, created: list[Path]) -> Path:
+    """A directory that is there until `stack` ends, and its parents, of which it notes those it made."""
+    prefix, attempts = _staging_prefix(target), 10
+    while True:
+        try:
+            _make_parents(target, created)
+            # Not with `tempfile`: a published module has the modes of any new directory.
+            return stack.enter_context(scratch.directory(target.parent, prefix=prefix))
+        except FileNotFoundError:
+            # Another run failed just now, and removed the parents that it had made.
+            attempts -= 1
+            if not attempts:
+                raise
 
 
 def _make_parents(target: Path, created: list[Path]) -> None:
     """Creates the missing parents, and notes each, the outermost first."""
     missing = list(itertools.takewhile(lambda parent: not parent.exists(), target.parents))
     for parent in reversed(missing):
-        parent.mkdir(exist_ok=True)
+        # First: if a signal comes in between, one that is not there is not missed.
         created.append(parent)
+        parent.mkdir(exist_ok=True)
 
 
-@contextlib.contextmanager
-def _locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    """Holds a directory's lock. Raises `BlockingIOError` if another has it and we don't wait."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)
+def _remove_empty(created: list[Path]) -> None:
+    for parent in reversed(created):
+        # One that holds a version stays.
+        with contextlib.suppress(OSError):
+            parent.rmdir()
 
 
-def _clear_up(target: Path) -> None:
-    """Removes what a run left that was killed: nobody holds its lock. Puts a version back in place."""
-    for old in target.parent.glob(f".{target.name}.old-*"):
-        if not target.exists():
+def _put_back(target: Path) -> None:
+    """Puts a version back in place that a run moved aside which was killed before the next move."""
+    for old in sorted(target.parent.glob(f".{glob.escape(target.name)}.old-*")):
+        if not os.path.lexists(target):
             old.rename(target)
-    for role in ("staging", "old"):
-        for left in sorted(target.parent.glob(f".{target.name}.{role}-*")):
-            with contextlib.suppress(BlockingIOError), _locked(left, wait=False):
-                shutil.rmtree(left)
+        else:
+            # Not under its name: half of it must not be put back, should this be killed too.
+            staging = target.with_name(f"{_staging_prefix(target)}{old.name[-8:]}")
+            shutil.rmtree(old.rename(staging), ignore_errors=True)
+
+
+def _staging_prefix(target: Path) -> str:
+    return f".{target.name}.staging-"
 
 
 def _sync(directory: Path) -> None:
@@ -148,14 +158,16 @@ def _publish(directory: Path, target: Path, *, overwrite: bool) -> None:
 
 def _replace(directory: Path, target: Path) -> None:
     """Without an exchange: the version is missing for a moment, and put back if that fails."""
-    old = _beside(target, "old")
-    target.rename(old)
+    old = target.with_name(f".{target.name}.old-{directory.name[-8:]}")
     try:
+        target.rename(old)
         directory.rename(target)
-    except OSError:
-        old.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    # As after an exchange.
+    old.rename(directory)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -1,6 +1,7 @@
 """Shows an export while it runs, and how it went."""
 
 import contextlib
+import json
 from collections.abc import Iterable
 
 from rich import filesize, progress
@@ -13,7 +14,9 @@ from slimhub.export.request import ExportRequest
 from slimhub.signatures import command_line
 
 
-def show(request: ExportRequest, outcomes: Iterable[Outcome]) -> list[Outcome]:
+def show(
+    request: ExportRequest, outcomes: Iterable[Outcome], *, as_json: bool = False
+) -> list[Outcome]:
     """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors."""
     console = Console(stderr=True)
     bar = progress.Progress(
@@ -33,7 +36,9 @@ def show(request: ExportRequest, outcomes: Iterable[Outcome]) -> list[Outcome]:
             done.append(outcome)
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]
-    if published:
+    if as_json:
+        print(to_json(done))
+    elif published:
         command_line.console().print(_table(published))
     for error, handles in _failures(done).items():
         command_line.complain(f"{', '.join(handles)} not exported:\n{error}")
@@ -43,6 +48,30 @@ def show(request: ExportRequest, outcomes: Iterable[Outcome]) -> list[Outcome]:
 def exit_code(outcomes: list[Outcome]) -> int:
     """0 if all were published, else the code of the first that was not."""
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error), 0)
+
+
+def to_json(outcomes: list[Outcome]) -> str:
+    """An export for machines: what became of each module, and the exit code."""
+    modules = [
+        {
+            "handle": outcome.handle,
+            "directory": None if outcome.directory is None else str(outcome.directory),
+            "weights": outcome.weights,
+            "signatures": outcome.signatures,
+            "num_bytes": outcome.num_bytes,
+            "num_classes": outcome.num_classes,
+            "parity": outcome.parity,
+            "seconds": round(outcome.seconds, 3),
+            "error": None if outcome.error is None else _failure(outcome.error),
+        }
+        for outcome in outcomes
+    ]
+    return json.dumps({"modules": modules, "exit_code": exit_code(outcomes)}, indent=2)
+
+
+def _failure(error: ExportError) -> dict:
+    kind = type(error).__name__
+    return {"type": kind, "message": str(error), "exit_code": error.exit_code}
 
 
 def _table(outcomes: list[Outcome]) -> Table:

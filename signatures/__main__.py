@@ -1,6 +1,9 @@
 """Checks that module directories keep their contract.
 
-Usage: python -m slimhub.signatures [--json] DIR...
+Usage: python -m slimhub.signatures [--json] [--timeout=600] DIR...
+
+A directory may hold anything. Each is checked in a process of its own, with bounded time and
+memory, and nothing in it is run before its operations are known to be harmless.
 
 Exits with 0 if all do, 1 if any check fails, 2 if no directory is given.
 """
@@ -14,7 +17,9 @@ from rich.table import Table
 
 from slimhub.signatures import command_line
 
-_JSON = flags.DEFINE_bool("json", False, "Print the reports as a JSON array.")
+_TIMEOUT = flags.DEFINE_float(
+    "timeout", 600, "Seconds that the checks of one directory may take.", lower_bound=0
+)
 
 _STYLES = {"passed": "green", "failed": "red", "not run": "yellow"}
 
@@ -26,10 +31,11 @@ def main(directories: list[str]) -> int:
         )
         return command_line.USAGE
     # Imports TensorFlow, which flags that make no sense need not wait for.
-    from slimhub.signatures import conformance
+    with command_line.quiet_imports():
+        from slimhub.signatures import isolated
 
-    reports = [conformance.check(Path(directory)) for directory in directories]
-    if _JSON.value:
+    reports = [isolated.check(Path(directory), timeout=_TIMEOUT.value) for directory in directories]
+    if command_line.JSON.value:
         print(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
     else:
         console = command_line.console()

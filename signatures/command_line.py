@@ -1,17 +1,29 @@
-"""What the command lines share: quiet libraries, and exit code 2 for flags that make no sense."""
+"""What the command lines share: quiet libraries, errors, signals, and exit code 2 for usage.
 
+Tables, or with `--json` the report for machines, go to standard output; all else to standard error.
+"""
+
+import contextlib
 import logging
 import os
+import shutil
 import signal
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
 from rich.console import Console
+from rich.text import Text
 
 USAGE = 2
+
+JSON = flags.DEFINE_bool("json", False, "Print the report as JSON.")
+
+# What TensorFlow calls the least that is logged, by absl's verbosity; beyond, it is silent.
+_TF_LOG_LEVELS = {absl_logging.WARNING: "1", absl_logging.INFO: "0", absl_logging.DEBUG: "0"}
 
 
 def run(main: Callable[[list[str]], int]) -> None:
@@ -22,8 +34,8 @@ def run(main: Callable[[list[str]], int]) -> None:
 
     TensorFlow must not have been imported yet: it reads how much to log then.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Names of files and of what is in them may be any bytes.
+    sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, _stop)
     try:
         app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
@@ -32,9 +44,38 @@ def run(main: Callable[[list[str]], int]) -> None:
 
 
 def complain(message: str) -> None:
-    """Prints an error as the last word on stderr."""
+    """Prints an error as the last word on stderr: in red on a terminal."""
     sys.stdout.flush()
-    print(message, file=sys.stderr, flush=True)
+    console = Console(stderr=True)
+    if console.is_terminal:
+        console.print(Text(message, style="red"), soft_wrap=True)
+    else:
+        print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Keeps to itself what libraries print while they are imported, unless `--verbosity` asks for it.
+
+    TensorFlow tells of missing GPUs then, whatever the log level. If the import fails, it is shown.
+    """
+    if _verbose():
+        yield
+        return
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            said.seek(0)
+            shutil.copyfileobj(said, sys.stderr.buffer)
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 def console() -> Console:
@@ -61,4 +102,11 @@ def _parse(argv: list[str]) -> list[str]:
     if flags.FLAGS["verbosity"].using_default_value:
         # Left alone, absl would have every library tell of its doings.
         flags.FLAGS.verbosity = absl_logging.ERROR
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", _TF_LOG_LEVELS.get(flags.FLAGS.verbosity, "3"))
+    if not _verbose():
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return arguments
+
+
+def _verbose() -> bool:
+    return flags.FLAGS.verbosity > absl_logging.ERROR

@@ -2,12 +2,12 @@
 
 The id of a check is the name of its function with hyphens, the same in the report, in JSON
 and in the tests. A check that can't be carried out because an earlier one failed is
-reported as not run; the report is good only if every check passed.
+reported as not run; the report is good only if every check passed. No graph of a module is run
+before the checks named in `GATE` have passed.
 """
 
 import contextlib
 import dataclasses
-import functools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,13 +28,17 @@ from slimhub.signatures.subject import Subject
 
 _OF_FORMAT = {formats.TF1_HUB.name: tf1_checks, formats.TF2_SAVED_MODEL.name: tf2_checks}
 
+# What must have passed before a graph is run: it may do nothing but what an image network does,
+# and is the one that was looked at.
+GATE = (graph_checks.tag_sets, graph_checks.operations)
+
 # A report names this many problems of one check, and counts the rest.
 _MOST_PROBLEMS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """Of one check: `passed`, `failed` or `not run`, and the problems that it found."""
+    """Of one check: `passed`, `failed` or `not run`, and the problems that it found, in a line each."""
 
     id: str
     description: str
@@ -65,13 +69,13 @@ class Report:
 
 def readable(module: Module) -> Iterable[str]:
     """It is a module: its graphs, its variables and its provenance can be read."""
-    for part in ("saved_model", "variables", "provenance"):
+    for part in ("files", "saved_model", "variables", "provenance"):
         try:
             getattr(module, part)
         except UnreadableError as error:
             yield str(error)
-            if not module.directory.is_dir():
-                return
+            if part == "files":
+                return  # To open the others may lead anywhere.
 
 
 def ids(format: formats.Format) -> tuple[str, ...]:
@@ -79,54 +83,76 @@ def ids(format: formats.Format) -> tuple[str, ...]:
     return tuple(_id(check) for check in (readable, *_graph_checks(format), *_value_checks(format)))
 
 
-def check(directory: str | Path, *, promise: contract.Promise | None = None) -> Report:
+def check(
+    directory: str | Path,
+    *,
+    promise: contract.Promise | None = None,
+    note: Callable[[Result], None] = lambda result: None,
+) -> Report:
     """Runs every check on a directory, which may be anything.
+
+    A file can be made on which TensorFlow itself ends the process, or never comes to an end: see
+    `isolated.check` for directories from strangers.
 
     Args:
       directory: the module, or what is said to be one.
       promise: what it is held to; None for what its own provenance says that it promises.
+      note: is told of each check when it begins, as `running`, and of its result.
     """
     with contextlib.closing(Subject(Module(Path(directory)), promise)) as subject:
-        return check_subject(subject)
+        return check_subject(subject, note=note)
 
 
-def check_subject(subject: Subject) -> Report:
+def check_subject(
+    subject: Subject, *, note: Callable[[Result], None] = lambda result: None
+) -> Report:
     """Runs every check on a module that somebody else goes on to use."""
-    found = _result(readable, subject.module)
-    directory = str(subject.module.directory)
-    if found.status != "passed":
+    results: dict[Callable, Result] = {}
+
+    def run(check: Callable, argument) -> bool:
+        note(_pending(check, "running"))
+        results[check] = _result(check, argument)
+        note(results[check])
+        return results[check].status == "passed"
+
+    if run(readable, subject.module):
+        format, record = subject.promise.format, subject.module.provenance
+        for check in _graph_checks(format):
+            run(check, subject)
+        loads, *others = _value_checks(format)
+        if all(results[check].status == "passed" for check in GATE) and run(loads, subject):
+            for check in others:
+                run(check, subject)
+        handle, weights = _printable(record.handle), record.weights
+    else:
         # Of a format that can't be known, these are the checks that it would have had anyway.
-        others = map(_not_run, (*graph_checks.CHECKS, *value_checks.CHECKS))
-        return Report(directory=directory, handle=None, weights=None, results=(found, *others))
-    results = [found, *(_result(one, subject) for one in _graph_checks(subject.promise.format))]
-    loads, *others = _value_checks(subject.promise.format)
-    results.append(_result(loads, subject))
-    run = (
-        _not_run if results[-1].status == "failed" else functools.partial(_result, subject=subject)
-    )
+        format, handle, weights = None, None, None
+    planned = (readable, *_graph_checks(format), *_value_checks(format))
     return Report(
-        directory=directory,
-        handle=subject.module.provenance.handle,
-        weights=subject.module.provenance.weights,
-        results=(*results, *map(run, others)),
+        directory=str(subject.module.directory),
+        handle=handle,
+        weights=weights,
+        results=tuple(results.get(check, _pending(check, "not run")) for check in planned),
     )
 
 
-def _graph_checks(format: formats.Format) -> tuple[Callable, ...]:
-    return (*graph_checks.CHECKS, *_OF_FORMAT[format.name].GRAPH_CHECKS)
+def _graph_checks(format: formats.Format | None) -> tuple[Callable, ...]:
+    own = _OF_FORMAT[format.name].GRAPH_CHECKS if format else ()
+    return (*graph_checks.CHECKS, *own)
 
 
-def _value_checks(format: formats.Format) -> tuple[Callable, ...]:
-    return (*value_checks.CHECKS, *_OF_FORMAT[format.name].VALUE_CHECKS)
+def _value_checks(format: formats.Format | None) -> tuple[Callable, ...]:
+    own = _OF_FORMAT[format.name].VALUE_CHECKS if format else ()
+    return (*value_checks.CHECKS, *own)
 
 
 def _result(check: Callable, subject) -> Result:
     try:
         # NaN is a finding of its check, and needs no warning.
         with np.errstate(invalid="ignore", over="ignore"):
-            problems = list(check(subject))
+            problems = [_printable(problem) for problem in check(subject)]
     except Exception as error:  # A module may be broken in ways that no check foresees.
-        problems = [f"the check itself failed: {running.describe(error)}"]
+        problems = [_printable(f"the check itself failed: {running.describe(error)}")]
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
         problems[_MOST_PROBLEMS:] = [f"and {more} more"]
@@ -134,8 +160,13 @@ def _result(check: Callable, subject) -> Result:
     return Result(id=_id(check), description=check.__doc__, status=status, problems=tuple(problems))
 
 
-def _not_run(check: Callable) -> Result:
-    return Result(id=_id(check), description=check.__doc__, status="not run")
+def _pending(check: Callable, status: str) -> Result:
+    return Result(id=_id(check), description=check.__doc__, status=status)
+
+
+def _printable(text: str) -> str:
+    """Without what would do something to a terminal: names in a module may hold any character."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _id(check: Callable) -> str:

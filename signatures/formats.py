@@ -26,12 +26,16 @@ _INFERENCE_OPS = frozenset().union(
 )
 # What training needs beyond it: updates of moving averages, and dropout.
 _TRAINING_OPS = frozenset(["AssignSubVariableOp", "RandomUniform", "GreaterEqual", "SelectV2"])
-# What TensorFlow 2 saves beyond both: functions, and how the variables are saved and restored.
-_FUNCTION_OPS = frozenset().union(
-    ("PartitionedCall", "StatefulPartitionedCall", "Identity", "NoOp"),
-    ("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "Pack"),
-    ("StaticRegexFullMatch", "Select", "DisableCopyOnRead"),
-)
+# What TensorFlow 2 saves beyond both: functions,
+_FUNCTION_OPS = frozenset(["PartitionedCall", "StatefulPartitionedCall", "Identity", "NoOp"])
+# and how the variables are saved and restored.
+_SAVER_OPS = {
+    "save_tensor_name": frozenset().union(
+        ("SaveV2", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "Pack"),
+        ("StaticRegexFullMatch", "Select", "DisableCopyOnRead"),
+    ),
+    "restore_op_name": frozenset(["RestoreV2"]),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,7 @@ class Format:
       main_output: its output, by task.
       callable: whether what TensorFlow 2 loads can be called, and so be fine-tuned.
       operations: by tag set, all that may be in its graph.
+      saver_operations: by field of the saver, what a function that it alone calls may have beyond.
       own_signatures: names of those that the format has for itself.
     """
 
@@ -76,6 +81,7 @@ class Format:
     main_output: Mapping[str, str]
     callable: bool
     operations: Mapping[tuple[str, ...], frozenset[str]]
+    saver_operations: Mapping[str, frozenset[str]]
     own_signatures: frozenset[str] = frozenset()
 
 
@@ -91,6 +97,7 @@ TF1_HUB = Format(
     main_output={"classification": "default", "feature_vector": "default"},
     callable=False,
     operations={(): _INFERENCE_OPS, ("train",): _INFERENCE_OPS | _TRAINING_OPS},
+    saver_operations={},
 )
 
 TF2_SAVED_MODEL = Format(
@@ -106,6 +113,7 @@ TF2_SAVED_MODEL = Format(
     main_output={"classification": "logits", "feature_vector": "feature_vector"},
     callable=True,
     operations={("serve",): _INFERENCE_OPS | _TRAINING_OPS | _FUNCTION_OPS},
+    saver_operations=_SAVER_OPS,
     own_signatures=frozenset(["__saved_model_init_op"]),
 )
 

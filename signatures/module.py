@@ -1,5 +1,6 @@
 """A module directory, read: its protos, its variables, its provenance."""
 
+import contextlib
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,9 +17,14 @@ from tensorflow.core.protobuf import (
 
 from slimhub.signatures import formats, provenance
 from slimhub.signatures.interface import tensor_type
+from slimhub.signatures.provenance import File
 
 # What TensorFlow 2 keeps in a checkpoint beside the variables.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# A module has less than ten.
+_MOST_FILES = 100
+# A protocol buffer has no more.
+_MOST_BYTES = 2**31 - 1
 
 
 class UnreadableError(Exception):
@@ -40,12 +46,27 @@ class Module:
 
     @functools.cached_property
     def files(self) -> tuple[str, ...]:
-        """Paths of all files, relative and sorted."""
+        """Paths of all files, relative and sorted. A link, a pipe or a device is no file."""
         if not self.directory.is_dir():
             raise UnreadableError(f"{self.directory} is not a directory")
-        paths = self.directory.rglob("*")
-        files = (path for path in paths if path.is_symlink() or not path.is_dir())
-        return tuple(sorted(path.relative_to(self.directory).as_posix() for path in files))
+        files = []
+        for number, path in enumerate(self.directory.rglob("*")):
+            name = path.relative_to(self.directory).as_posix()
+            # What it leads to may be anywhere, and reading it may never end.
+            if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                raise UnreadableError(
+                    f"{name} is neither a file nor a directory, but a link or a device"
+                )
+            if number == _MOST_FILES:
+                raise UnreadableError(f"{self.directory} holds more than {_MOST_FILES} files")
+            if path.is_file():
+                files.append(name)
+        return tuple(sorted(files))
+
+    def file(self, name: str) -> File:
+        """One of `files`, with its size and its sum."""
+        with _reading(name):
+            return File.read(self.directory / name, name=name)
 
     @functools.cached_property
     def saved_model(self) -> saved_model_pb2.SavedModel:
@@ -111,11 +132,21 @@ class Module:
         except ValueError as error:
             raise UnreadableError(f"{formats.PROVENANCE} is malformed: {error}") from error
 
-    def read(self, file: str) -> bytes:
-        try:
-            return (self.directory / file).read_bytes()
-        except OSError as error:
-            raise UnreadableError(f"{file} can't be read: {error}") from error
+    def read(self, name: str) -> bytes:
+        """Content of one of `files`, other than the variables."""
+        with _reading(name):
+            path = self.directory / name
+            if path.stat().st_size > _MOST_BYTES:
+                raise UnreadableError(f"{name} has more than {_MOST_BYTES} bytes")
+            return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableError(f"{name} can't be read: {error}") from error
 
 
 def collection(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> meta_graph_pb2.CollectionDef:

@@ -1,14 +1,17 @@
 """`assets.extra/provenance.json`: where a module came from, and what it promises.
 
-Equal inputs give equal bytes: no time stamps, no paths, nothing measured.
+Equal inputs give equal bytes: no time stamps, no paths, nothing measured. The record holds the
+SHA-256 of every other file of the module, and its own.
 """
 
 import dataclasses
+import hashlib
 import json
 import reprlib
 import types
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 
 from slimhub.signatures import contract
 from slimhub.signatures.interface import Interface
@@ -29,13 +32,36 @@ _JSON_NAMES = {
 }
 
 
+_CHUNK = 1 << 20
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SourceFile:
-    """A file that weights were read from: name without folder, size, SHA-256 in hexadecimal."""
+class File:
+    """A file, as it was: its name or relative path, its size, its SHA-256 in hexadecimal."""
 
     name: str
     num_bytes: int
     sha256: str
+
+    @classmethod
+    def read(cls, path: Path, *, name: str | None = None) -> "File":
+        """What is there now; the name without its folder, unless another is given. Raises `OSError`."""
+        return cls(name=name or path.name, num_bytes=path.stat().st_size, sha256=sha256(path))
+
+
+def files_in(directory: Path) -> tuple[File, ...]:
+    """All files there and below, sorted by their paths. Raises `OSError`."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    return tuple(File.read(path, name=path.relative_to(directory).as_posix()) for path in paths)
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hexadecimal. Raises `OSError`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,7 +72,8 @@ class Provenance:
       handle: `<prefix>/<model>/<task>/<version>`.
       model, task, version: which module.
       status: a key of `STATUSES`.
-      checkpoint: the files that the weights were read from, the outermost first.
+      checkpoint: the files that the weights were read from, the outermost first, without folders.
+      files: all other files of the module, by their paths in it.
       parity_tolerance: largest difference to the Slim graph that it was published with,
         relative to the largest magnitude.
       libraries: versions of those that wrote it, by name.
@@ -58,7 +85,8 @@ class Provenance:
     task: str
     version: int
     status: str
-    checkpoint: tuple[SourceFile, ...]
+    checkpoint: tuple[File, ...]
+    files: tuple[File, ...]
     parity_tolerance: float
     libraries: Mapping[str, str]
     interface: Interface
@@ -74,7 +102,12 @@ class Provenance:
 
     def to_json(self) -> str:
         record = {**dataclasses.asdict(self), "weights": self.weights}
-        return json.dumps(record, indent=2, sort_keys=True) + "\n"
+        own = hashlib.sha256(_dumps(record).encode()).hexdigest()
+        return _dumps({**record, "sha256": own})
+
+
+def _dumps(record: dict) -> str:
+    return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
 
 def from_json(text: str) -> Provenance:
@@ -83,7 +116,9 @@ def from_json(text: str) -> Provenance:
         record = json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    weights = record.pop("weights", None) if isinstance(record, dict) else None
+    weights, own = None, None
+    if isinstance(record, dict):
+        weights, own = record.pop("weights", None), record.pop("sha256", None)
     provenance = _read(Provenance, record, "")
     if provenance.status not in STATUSES:
         known = ", ".join(STATUSES)
@@ -93,6 +128,13 @@ def from_json(text: str) -> Provenance:
             f"weights: with the status {provenance.status}, expected {provenance.weights!r}, got {weights!r}"
         )
     provenance.promise()
+    written = provenance.to_json()
+    if text != written:
+        expected = json.loads(written)["sha256"]
+        raise ValueError(
+            "it was changed after it was written"
+            + (f": expected the sha256 {expected}, got {own!r}" if own != expected else "")
+        )
     return provenance
 
 

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
+import json
 import shutil
 import types
 from pathlib import Path
@@ -15,7 +17,7 @@ from tf_slim import nets
 from slimhub.export import exporter
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import contract
+from slimhub.signatures import contract, formats, provenance
 
 # The first layers of Inception V1: most checks care for depth only in that it takes time.
 STEM = dataclasses.replace(
@@ -56,14 +58,40 @@ def export_stem(output: Path) -> Path:
 
 
 def broken_copy(good: Path, to: Path, change) -> Path:
-    """Copies a module; `change` gets the copy's directory, SavedModel, and first and last meta graph."""
+    """Copies a module, and records the sums of the files that were changed in the copy.
+
+    `change` gets the copy's directory, its SavedModel, the first and the last meta graph, and a
+    dictionary of what to change in its provenance.
+    """
     shutil.copytree(good, to)
     path = to / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     infer, *_, train = [*saved_model.meta_graphs] * 2
-    change(types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train))
+    m = types.SimpleNamespace(directory=to, all=saved_model, infer=infer, train=train, record={})
+    change(m)
     path.write_bytes(saved_model.SerializeToString())
+    sign(to, **m.record)
     return to
+
+
+def sign(directory: Path, **changes) -> None:
+    """Makes the provenance of a module fit its files."""
+    path = directory / formats.PROVENANCE
+    record = json.loads(path.read_text())
+    path.unlink()
+    files = [dataclasses.asdict(file) for file in provenance.files_in(directory)]
+    path.write_text(signed({**record, "files": files, **changes}))
+
+
+def signed(record: dict) -> str:
+    """A record of provenance as it is written, whatever is in it."""
+    others = {key: value for key, value in record.items() if key != "sha256"}
+    own = hashlib.sha256(_dumps(others).encode()).hexdigest()
+    return _dumps({**others, "sha256": own})
+
+
+def _dumps(record: dict) -> str:
+    return json.dumps(record, indent=2, sort_keys=True) + "\n"
 
 
 def rewrite_variables(directory: Path, change) -> None:

@@ -1,12 +1,9 @@
 """How tests operate on a module of version 5: on its functions, its objects, its variables."""
 
-import json
-
 import tensorflow as tf
 from stem import node, rewrite_variables
 from tensorflow.core.framework import attr_value_pb2
 
-from slimhub.signatures import formats
 from slimhub.signatures.saved_objects import Objects
 
 NAMED = "image_feature_vector"
@@ -135,11 +132,6 @@ def default(m, index):
     spec = Objects(m.infer).function("__call__").function_spec.fullargspec
     [found] = [pair.value for pair in spec.named_tuple_value.values if pair.key == "defaults"]
     return found.tuple_value.values[index]
-
-
-def rewrite_record(m, **changes):
-    path = m.directory / formats.PROVENANCE
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def spoil(m, name, value):

@@ -15,7 +15,7 @@ from slimhub.export import checkpoint as checkpoints
 from slimhub.export import restore, synthetic
 from slimhub.export.errors import ArchiveError, DownloadError, SourceError
 from slimhub.models import catalog
-from slimhub.signatures.provenance import SourceFile
+from slimhub.signatures.provenance import File
 
 V1 = catalog.get("inception_v1")
 MEMBER = "inception_v1.ckpt"
@@ -50,9 +50,9 @@ IN_DIRECTORY = {
 }
 
 
-def sources(files: dict[str, bytes]) -> tuple[SourceFile, ...]:
+def sources(files: dict[str, bytes]) -> tuple[File, ...]:
     return tuple(
-        SourceFile(name=name, num_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        File(name=name, num_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
         for name, data in files.items()
     )
 

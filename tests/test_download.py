@@ -372,10 +372,3 @@ def test_default_cache(monkeypatch, tmp_path, value, expected):
         monkeypatch.setenv("XDG_CACHE_HOME", value)
     home = str(tmp_path / ".cache" / "slimhub")
     assert str(download.default_cache()) == expected.replace("~", home)
-
-
-def test_sha256(tmp_path):
-    """The sum of a file is that of its bytes, in lower-case hexadecimal."""
-    path = tmp_path / "file"
-    path.write_bytes(PAYLOAD)
-    assert download.sha256(path) == hashlib.sha256(PAYLOAD).hexdigest()

@@ -1,14 +1,16 @@
 """signatures/provenance.py: where a module came from, written and read."""
 
 import dataclasses
+import hashlib
 import json
 import re
 
 import pytest
+from stem import signed
 
 from slimhub.signatures import contract, formats
 from slimhub.signatures.interface import Interface, TensorSpec
-from slimhub.signatures.provenance import STATUSES, Provenance, SourceFile, from_json
+from slimhub.signatures.provenance import STATUSES, File, Provenance, from_json, sha256
 
 SHA256 = "0123456789abcdef" * 4
 
@@ -22,9 +24,10 @@ def provenance(task="classification", **changes):
         version=3,
         status="unverified",
         checkpoint=(
-            SourceFile(name="net.tar.gz", num_bytes=123, sha256=SHA256),
-            SourceFile(name="net.ckpt", num_bytes=456, sha256=SHA256[::-1]),
+            File(name="net.tar.gz", num_bytes=123, sha256=SHA256),
+            File(name="net.ckpt", num_bytes=456, sha256=SHA256[::-1]),
         ),
+        files=(File(name="variables/variables.index", num_bytes=7, sha256=SHA256),),
         parity_tolerance=1e-5,
         libraries={"tensorflow": "2.21.0", "slimhub": "0.1.0"},
         interface=Interface(
@@ -80,6 +83,16 @@ def test_weights_in_words():
     assert record["weights"].startswith("UNTRAINED")
 
 
+def test_file(tmp_path):
+    """A file is recorded by its name, or the one that is given, its size and its SHA-256."""
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    found = File(name="file", num_bytes=3, sha256=hashlib.sha256(b"abc").hexdigest())
+    assert File.read(path) == found
+    assert File.read(path, name="a/b") == dataclasses.replace(found, name="a/b")
+    assert sha256(path) == found.sha256
+
+
 @pytest.mark.xdist_group("inception_v1-3")
 def test_real_module(module):
     """The record of a real module has no time and no path in it, and is what is read from it."""
@@ -133,6 +146,7 @@ MALFORMED = {
     "handle": (changed("handle", to=["x"]), "handle: expected a string, got ['x']"),
     "file": (changed("checkpoint", 1, to="x"), "checkpoint[1]: expected an object, got 'x'"),
     "files": (changed("checkpoint", to={}), "checkpoint: expected an array, got {}"),
+    "other_layout": (json.dumps(json.loads(provenance().to_json())), "it was changed after it was"),
     "size_of_file": (
         changed("checkpoint", 0, "num_bytes", to=1.5),
         "checkpoint[0].num_bytes: expected an integer, got 1.5",
@@ -158,6 +172,29 @@ MALFORMED = {
         "interface.end_points['Net/pool'].shape[3]: expected an integer, got '64'",
     ),
 }
+
+
+def test_own_sum():
+    """The record's own sum is that of the record without it, as it is written."""
+    text = provenance().to_json()
+    assert signed(json.loads(text)) == text
+
+
+@pytest.mark.parametrize("place", range(0, len(provenance().to_json()), 41))
+def test_flipped_bit(place):
+    """A record in which any byte was changed is told from the one that was written."""
+    text = bytearray(provenance().to_json().encode())
+    text[place] ^= 1
+    with pytest.raises(ValueError):  # noqa: PT011
+        from_json(text.decode())
+
+
+def test_changed_value():
+    """A record whose values were changed is refused with the sum that it should have."""
+    with pytest.raises(
+        ValueError, match=r"it was changed after .* expected the sha256 [0-9a-f]{64}"
+    ):
+        from_json(changed("libraries", "tensorflow", to="2.16.0"))
 
 
 @pytest.mark.parametrize(("text", "says"), MALFORMED.values(), ids=MALFORMED)

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from slimhub.export import download, synthetic
+from slimhub.export import synthetic
 from slimhub.models import catalog, network
+from slimhub.signatures.provenance import sha256
 
 NUM_VARIABLES = {"inception_v1": 230, "inception_v2": 277}
 
@@ -90,7 +91,7 @@ def test_same_bytes(archives, tmp_path, write):
     write(model, tmp_path)
     assert list(tmp_path.iterdir()) == [tmp_path / model.archive.name]
     again, before = (path / model.archive.name for path in (tmp_path, archives))
-    assert download.sha256(again) == download.sha256(before)
+    assert sha256(again) == sha256(before)
 
 
 def test_no_such_directory(tmp_path):

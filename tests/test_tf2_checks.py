@@ -32,7 +32,6 @@ from surgery import (
     network,
     put,
     restore_swapped,
-    rewrite_record,
     set_const,
     spoil,
     swap_statistics,
@@ -50,12 +49,12 @@ BREAKAGES = {
         "files",
     ),
     "another_handle": breakage(
-        lambda m: rewrite_record(m, handle="stem/feature_vector/3"),
+        lambda m: m.record.update(handle="stem/feature_vector/3"),
         "ends with stem/feature_vector/5, got stem/feature_vector/3",
         "provenance",
     ),
     "another_meta_graph": breakage(
-        lambda m: m.all.meta_graphs.add(), "expected {serve}, got {serve}, {}", "tag-sets", "loads"
+        lambda m: m.all.meta_graphs.add(), "expected {serve}, got {serve}, {}", "tag-sets"
     ),
     "not_served": breakage(
         lambda m: m.infer.signature_def.pop("serving_default"),
@@ -202,13 +201,13 @@ BREAKAGES = {
         "moving-averages",
     ),
     "nan": breakage(
-        lambda m: spoil(m, f"{SECOND}/weights", np.nan),
+        lambda m: spoil(m, f"{SECOND}/BatchNorm/beta", np.inf),
         f"{{serve}} {NAMED} {SECOND}: 128 of 8192 values are not finite",
+        "finite-variables",
         "finite-outputs",
         "batch-independence",
         "deterministic-features",
         "image-sizes",
-        "loss-values",
         "moving-averages",
     ),
     "all_training_batch_norms": breakage(
