@@ -28,7 +28,7 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import conformance, formats
 from slimhub.signatures.module import Module
-from slimhub.signatures.provenance import Provenance
+from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
 
 _WRITERS = {formats.TF1_HUB.name: tf1_hub, formats.TF2_SAVED_MODEL.name: saved_model}
@@ -112,6 +112,7 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
         version=request.version,
         status=source.status,
         checkpoint=source.files,
+        files=(),
         parity_tolerance=parity.TOLERANCE,
         libraries=_libraries(),
         interface=slim_graph.interface(model, network),
@@ -123,6 +124,7 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
             write(staging, promise=promise, graphs=graphs, weights=weights)
         except tf.errors.OpError as error:
             raise OutputError(f"{target} can't be written: {error.message}") from error
+        provenance = dataclasses.replace(provenance, files=files_in(staging))
         (staging / formats.PROVENANCE).parent.mkdir()
         (staging / formats.PROVENANCE).write_text(provenance.to_json())
         with contextlib.closing(Subject(Module(staging), promise)) as subject:

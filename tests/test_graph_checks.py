@@ -16,6 +16,7 @@ WEIGHTS = f"{END_POINT}/weights"
 OTHER_WEIGHTS = "InceptionV1/Conv2d_1a_7x7/weights"
 ATTACHMENTS = formats.ATTACHMENTS
 SIZE = "('image_module_info', (32, 32))"
+LAST_BETA = "InceptionV1/Conv2d_2c_3x3/BatchNorm/beta"
 MEAN = f"{END_POINT}/BatchNorm/moving_mean"
 
 
@@ -69,6 +70,20 @@ BREAKAGES = {
         lambda m: (m.directory / "tfhub_module.pb").write_bytes(b"\x08\x02"),
         "expected the bytes 08 03, got 08 02",
         "format-marker",
+    ),
+    "other_sums": breakage(
+        lambda m: m.record.update(files=[dict(name="saved_model.pb", num_bytes=1, sha256="0")]),
+        "saved_model.pb: expected 1 bytes with the SHA-256 0, got ",
+        "checksums",
+    ),
+    "infinite_weight": breakage(
+        lambda m: rewrite_variables(m.directory, lambda arrays: arrays[LAST_BETA].put(0, np.inf)),
+        f"{LAST_BETA}: 1 of 192 values are not finite",
+        "finite-variables",
+        "finite-outputs",
+        "batch-independence",
+        "deterministic-features",
+        "image-sizes",
     ),
     "another_handle": breakage(
         lambda m: m.record.update(handle="stem/feature_vector/1"),

@@ -127,7 +127,7 @@ MALFORMED = {
     "list": ("[]", "the record: expected an object, got []"),
     "null": ("null", "the record: expected an object, got None"),
     "deep": ("[" * 100_000, "nested too deeply"),
-    "empty_record": ("{}", "the record: missing: checkpoint, handle, interface"),
+    "empty_record": ("{}", "the record: missing: checkpoint, files, handle"),
     "missing": (changed("handle", to=None), "the record: missing: handle"),
     "missing_inside": (changed("interface", "scope", to=None), "interface: missing: scope"),
     "missing_words": (changed("weights", to=None), "weights: with the status unverified, expected"),

@@ -1,8 +1,9 @@
 """signatures/value_checks.py: a module that computes the wrong thing fails the check of that."""
 
+import numpy as np
 import pytest
 import tensorflow as tf
-from stem import breakage, broken_copy, ids_of, node
+from stem import breakage, broken_copy, ids_of, node, rewrite_variables
 from tensorflow.core.framework import attr_value_pb2
 
 from slimhub.signatures import conformance, tf1_checks, value_checks
@@ -13,6 +14,7 @@ POOL = "InceptionV1/Logits/global_pool"
 FIRST = "InceptionV1/Conv2d_1a_7x7"
 FIRST_LAYER = f"InceptionV1/{FIRST}"
 SECOND = "InceptionV1/Conv2d_2b_1x1"
+LAST_BETA = "InceptionV1/Conv2d_2c_3x3/BatchNorm/beta"
 SECOND_LAYER = f"InceptionV1/{SECOND}"
 
 
@@ -98,38 +100,32 @@ def fix_batch_norm(m):
 
 CHECKS = (*value_checks.CHECKS, *tf1_checks.VALUE_CHECKS)
 BREAKAGES = {
-    "unknown_operation": breakage(
-        lambda m: setattr(node(m.train, FEATURES), "op", "Squash"),
-        "{train}: NotFoundError: Op type not registered 'Squash'",
-        "loads",
-        "operations",
-    ),
     "missing_node": breakage(
         lambda m: rewire(m.infer, FEATURES, 0, "absent"), "Unknown input node 'absent'", "loads"
     ),
-    "damaged_variables": breakage(damage, "Checksum does not match", "loads"),
+    "damaged_variables": breakage(
+        damage, "Checksum does not match", "loads", "finite-variables"
+    ),
     "no_variables": breakage(
         lambda m: (m.directory / "variables/variables.data-00000-of-00001").unlink(),
         "variables.data-00000-of-00001; No such file",
         "loads",
         "files",
+        "finite-variables",
     ),
     "not_squeezed": breakage(
         lambda m: node(m.train, FEATURES).attr["squeeze_dims"].list.i.pop(),
         "{train} default default: expected float32 [?, 192], got float32 [2, 1, 192]",
         "output-shapes",
     ),
-    "nan": breakage(
-        lambda m: setattr(
-            node(m.infer, f"{FIRST_LAYER}/BatchNorm/FusedBatchNormV3").attr["epsilon"],
-            "f",
-            float("nan"),
-        ),
-        "{} default default: 384 of 384 values are not finite",
+    "infinite": breakage(
+        lambda m: rewrite_variables(m.directory, lambda arrays: arrays[LAST_BETA].put(0, np.inf)),
+        "{} default default: 2 of 384 values are not finite",
         "finite-outputs",
         "batch-independence",
         "deterministic-features",
         "image-sizes",
+        "finite-variables",
     ),
     "training_batch_norm_at_inference": breakage(
         lambda m: setattr(
@@ -256,6 +252,22 @@ def test_breakage_of_version_1(stem, tmp_path, change, says, failed):
     [result] = conformance.check(broken_copy(stem / "1", tmp_path / "1", change)).failed
     assert (result.id,) == failed
     assert says in "\n".join(result.problems)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: setattr(node(m.train, FEATURES), "op", "ReadFile"),
+        lambda m: m.all.meta_graphs.add().CopyFrom(m.infer),
+    ],
+    ids=["operation", "second_meta_graph"],
+)
+def test_nothing_is_run_that_may_do_harm(stem, tmp_path, change):
+    """A graph with another operation, or of a tag set that is there twice, is not even loaded."""
+    report = conformance.check(broken_copy(stem / "3", tmp_path / "3", change))
+    status = {result.id: result.status for result in report.results}
+    assert "failed" in (status["operations"], status["tag-sets"])
+    assert {status[name] for name in ids_of(CHECKS)} == {"not run"}
 
 
 def test_nothing_is_run_that_does_not_load(stem, tmp_path):
