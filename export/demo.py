@@ -21,11 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", "build/demo", "Root directory of the mod
 def main(arguments: list[str]) -> int:
     del arguments
     with command_line.quiet_imports():
-        import tensorflow_hub
-        import tf_keras
-
         from slimhub.export import exporter, report
-    del tensorflow_hub, tf_keras
 
     version = int(_VERSION.value)
     request = ExportRequest(
@@ -43,7 +39,9 @@ def main(arguments: list[str]) -> int:
 
 def _use(outcome) -> None:
     import numpy as np
-    import tensorflow_hub as hub
+
+    with command_line.quiet_imports():
+        import tensorflow_hub as hub
 
     images = _pictures(size=224, labels=[0])
     outputs = hub.KerasLayer(str(outcome.directory))(images).numpy()
@@ -60,8 +58,10 @@ def _use(outcome) -> None:
 
 def _fine_tune(outcome) -> None:
     import numpy as np
-    import tensorflow_hub as hub
-    import tf_keras
+
+    with command_line.quiet_imports():
+        import tensorflow_hub as hub
+        import tf_keras
 
     tf_keras.utils.set_random_seed(1)
     labels = np.arange(80) % 2

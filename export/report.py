@@ -51,27 +51,30 @@ def exit_code(outcomes: list[Outcome]) -> int:
 
 
 def to_json(outcomes: list[Outcome]) -> str:
-    """An export for machines: what became of each module, and the exit code."""
-    modules = [
-        {
-            "handle": outcome.handle,
-            "directory": None if outcome.directory is None else str(outcome.directory),
-            "weights": outcome.weights,
-            "signatures": outcome.signatures,
-            "num_bytes": outcome.num_bytes,
-            "num_classes": outcome.num_classes,
-            "parity": outcome.parity,
-            "seconds": round(outcome.seconds, 3),
-            "error": None if outcome.error is None else _failure(outcome.error),
-        }
-        for outcome in outcomes
-    ]
+    """An export for machines: of each module its figures, or null for each and the error; the exit code."""
+    modules = [_record(outcome) for outcome in outcomes]
     return json.dumps({"modules": modules, "exit_code": exit_code(outcomes)}, indent=2)
 
 
-def _failure(error: ExportError) -> dict:
-    kind = type(error).__name__
-    return {"type": kind, "message": str(error), "exit_code": error.exit_code}
+def _record(outcome: Outcome) -> dict:
+    figures = {
+        "directory": str(outcome.directory),
+        "weights": outcome.weights,
+        "signatures": outcome.signatures,
+        "num_bytes": outcome.num_bytes,
+        "num_classes": outcome.num_classes,
+        "parity": outcome.parity,
+        "seconds": round(outcome.seconds, 3),
+    }
+    error = outcome.error
+    if error is None:
+        return {"handle": outcome.handle, **figures, "error": None}
+    failure = {
+        "type": type(error).__name__,
+        "message": str(error),
+        "exit_code": error.exit_code,
+    }
+    return {"handle": outcome.handle, **dict.fromkeys(figures), "error": failure}
 
 
 def _table(outcomes: list[Outcome]) -> Table:

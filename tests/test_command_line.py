@@ -1,0 +1,146 @@
+"""What both command lines print, and where: tables, JSON, errors, and nothing of TensorFlow's."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import program
+import pytest
+
+RED = "\x1b[31m"
+STEM = "google/imagenet/stem/feature_vector/3"
+CHECK = [sys.executable, "-m", "slimhub.signatures"]
+EXPORT = [sys.executable, "-m", "slimhub.export"]
+
+
+def environment(**changes):
+    """Without what this session, or whoever started it, sets for TensorFlow and for terminals."""
+    names = ("TF_CPP_MIN_LOG_LEVEL", "NO_COLOR", "FORCE_COLOR", "TERM")
+    return {key: value for key, value in os.environ.items() if key not in names} | changes
+
+
+def on_terminal(*arguments, **changes) -> str:
+    """What a command line that fails prints on a terminal."""
+    ours, theirs = pty.openpty()
+    env = environment(TERM="xterm", **changes)
+    subprocess.run([*EXPORT, *arguments], stdout=theirs, stderr=theirs, env=env)
+    os.close(theirs)
+    said = b""
+    # Linux has a terminal that nobody writes to any more end with an error.
+    try:
+        while chunk := os.read(ours, 1 << 16):
+            said += chunk
+    except OSError:
+        pass
+    os.close(ours)
+    return said.decode()
+
+
+def test_errors_on_a_terminal():
+    """On a terminal, an error is red, unless that is not wanted."""
+    said = on_terminal("--version=2")
+    assert f"{RED}flag --version=2: value should be one of <1|3|5>" in said
+    assert "\x1b[" not in on_terminal("--version=2", NO_COLOR="1")
+
+
+def test_errors_elsewhere():
+    """In a pipe or a file, an error has no colour."""
+    done = subprocess.run([*EXPORT, "--version=2"], capture_output=True, env=environment())
+    assert b"value should be one of <1|3|5>" in done.stderr
+    assert b"\x1b" not in done.stderr + done.stdout
+
+
+def test_quiet(stem):
+    """TensorFlow is silent; the table is all there is, on standard output."""
+    done = subprocess.run(
+        [*CHECK, stem / "3"], capture_output=True, text=True, env=environment(), cwd=stem
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "operations" in done.stdout
+
+
+def test_verbosity(stem):
+    """With --verbosity=0, TensorFlow tells what it does, on standard error."""
+    done = subprocess.run(
+        [*CHECK, "--verbosity=0", "--json", stem / "3"],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=stem,
+    )
+    assert done.returncode == 0
+    assert "This TensorFlow binary is optimized" in done.stderr
+    assert json.loads(done.stdout)[0]["ok"]
+
+
+FAILING = """
+import sys
+from absl import flags
+from slimhub.signatures import command_line
+
+flags.FLAGS(sys.argv)
+with command_line.quiet_imports():
+    print("a library: no such GPU", file=sys.stderr)
+    {}
+print("an error", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [("pass", "an error\n"), ("sys.exit('stopped')", "a library: no such GPU\nstopped\n")],
+    ids=["done", "failed"],
+)
+def test_imports(statement, said):
+    """What is said while libraries are imported is shown only if that fails."""
+    script = FAILING.format(statement)
+    command = [sys.executable, "-c", script, "--verbosity=-2"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.stderr == said
+
+
+@pytest.fixture
+def cwd(tmp_path):
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+def test_json(cwd):
+    """As JSON, an export tells of each module where it is and its figures."""
+    done = program.run(
+        *program.STEM_ONLY, "--version=3", "--checkpoint=synthetic", "--json", cwd=cwd
+    )
+    report = json.loads(done.stdout)
+    [found] = report["modules"]
+    assert (done.code, report["exit_code"], done.stderr) == (0, 0, "")
+    assert found.pop("seconds") > 0
+    assert 0 <= found.pop("parity") <= 1e-5
+    files = (path for path in (cwd / "modules" / STEM).rglob("*") if path.is_file())
+    assert found == {
+        "handle": STEM,
+        "directory": f"modules/{STEM}",
+        "weights": "UNTRAINED: synthetic weights, for tests and demonstrations only",
+        "signatures": [
+            "default",
+            "image_feature_vector",
+            "image_feature_vector_with_bn_hparams",
+        ],
+        "num_bytes": sum(path.stat().st_size for path in files),
+        "num_classes": None,
+        "error": None,
+    }
+
+
+def test_json_of_an_error(cwd):
+    """As JSON, an export that fails tells why, beside the message on standard error."""
+    done = program.run(*program.STEM_ONLY, "--version=3", "--checkpoint=absent", "--json", cwd=cwd)
+    report = json.loads(done.stdout)
+    [found] = report["modules"]
+    error = found.pop("error")
+    assert (done.code, report["exit_code"]) == (3, 3)
+    assert (error["type"], error["exit_code"]) == ("SourceError", 3)
+    assert done.stderr == f"{STEM} not exported:\n{error['message']}\n"
+    assert found.pop("handle") == STEM
+    assert set(found.values()) == {None}
