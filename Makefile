@@ -4,17 +4,18 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
+PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check test lint format clean
+.PHONY: help demo export check test test-slow lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
 endif
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## export every module from synthetic weights, and use each: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
@@ -28,7 +29,10 @@ check: $(READY)  ## check modules against their contract: MODULES="dir ..." [ARG
 	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
 
 test: $(READY)  ## run the tests: [ARGS=...]
-	$(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(READY)  ## run the tests of more networks and of longer runs: [ARGS=...]
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(READY)  ## check style and formatting
 	$(PY) -m ruff check .

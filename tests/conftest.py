@@ -27,12 +27,15 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import contract
 
-# Of the versions beside 3, one task of each model: an export takes its time, and all of them are
-# made in `.ci/run`.
+SLOW = pytest.mark.slow
+# Whole networks, each model and each task of every format; the others with `make test-slow`.
 MODULES = (
-    *((model, task, 3) for model in catalog.names() for task in contract.TASKS),
-    ("inception_v1", "feature_vector", 1),
-    ("inception_v2", "classification", 1),
+    pytest.param(("inception_v1", "classification", 3)),
+    pytest.param(("inception_v2", "classification", 3)),
+    pytest.param(("inception_v1", "feature_vector", 1)),
+    pytest.param(("inception_v1", "feature_vector", 3), marks=SLOW),
+    pytest.param(("inception_v2", "feature_vector", 3), marks=SLOW),
+    pytest.param(("inception_v2", "classification", 1), marks=SLOW),
 )
 MODULES_5 = (("inception_v1", "feature_vector", 5), ("inception_v2", "classification", 5))
 

@@ -41,10 +41,10 @@ def stem_in_catalog():
         yield
 
 
-def export_stem(output: Path) -> Path:
-    """Exports a feature vector of `STEM` of every version, and gives the directory of all."""
+def export_stem(output: Path, *, versions=tuple(contract.VERSIONS)) -> Path:
+    """Exports a feature vector of `STEM` of these versions, and gives the directory of all."""
     with stem_in_catalog():
-        for version in contract.VERSIONS:
+        for version in versions:
             request = ExportRequest(
                 version=version,
                 models=(STEM.name,),

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from stem import broken_copy, ids_of, rewrite_variables
 
+from slimhub.models import catalog
 from slimhub.signatures import (
     conformance,
     contract,
@@ -21,29 +22,24 @@ from slimhub.signatures import (
 )
 from slimhub.signatures.interface import TensorSpec
 
-# Of each group of tests that share an export, the module that they share.
 GOOD = [
-    pytest.param(handle, marks=pytest.mark.xdist_group(group))
-    for handle, group in {
-        "inception_v1/classification/3": "inception_v1-3",
-        "inception_v1/feature_vector/1": "inception_v1-1",
-        "inception_v2/classification/1": "inception_v2-1",
-        "inception_v1/feature_vector/5": "inception_v1-5",
-    }.items()
+    pytest.param(model, task, version, marks=pytest.mark.xdist_group(f"{model}-{version}"))
+    for model in catalog.names()
+    for task in contract.TASKS
+    for version in contract.VERSIONS
 ]
 
 
-@pytest.mark.parametrize("handle", GOOD)
-def test_good_module(module, handle):
-    """A good module passes every check."""
-    model, task, version = handle.split("/")
-    report = conformance.check(module(model, task, int(version)))
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "task", "version"), GOOD)
+def test_good_module(module, model, task, version):
+    """Every module that can be exported passes every check."""
+    report = conformance.check(module(model, task, version))
     assert (report.ok, report.failed) == (True, ())
-    assert report.handle == f"google/imagenet/{handle}"
+    assert report.handle == f"google/imagenet/{model}/{task}/{version}"
     assert report.weights.startswith("UNVERIFIED")
-    assert tuple(result.id for result in report.results) == conformance.ids(
-        contract.VERSIONS[int(version)].format
-    )
+    format = contract.VERSIONS[version].format
+    assert tuple(result.id for result in report.results) == conformance.ids(format)
     assert {result.status for result in report.results} == {"passed"}
 
 

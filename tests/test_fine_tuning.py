@@ -17,7 +17,7 @@ import tf_keras
 from slimhub.export.parity import difference
 
 # Its worker has what that group exports.
-pytestmark = pytest.mark.xdist_group("inception_v1-5")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("inception_v1-5")]
 
 _SIZE = 48
 _BATCH = 16

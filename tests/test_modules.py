@@ -142,6 +142,7 @@ def test_image_sizes(exported, loaded, images):
         assert np.isfinite(outputs["default"].numpy()).all()
 
 
+@pytest.mark.slow
 def test_features_of_both_tasks(exported, loaded, module, images):
     """The classification module's features are the feature-vector module's."""
     if exported.task == "classification":

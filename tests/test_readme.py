@@ -82,6 +82,7 @@ def test_training(run, heading):
     assert loss > 0
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("inception_v2-5")
 def test_serving(checkout, images):
     """The command for serving runs, and prints logits."""
