@@ -162,12 +162,12 @@ def _replace(directory: Path, target: Path) -> None:
     try:
         target.rename(old)
         directory.rename(target)
+        # As after an exchange.
+        old.rename(directory)
     except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
+        if old.exists():
+            old.rename(directory if target.exists() else target)
         raise
-    # As after an exchange.
-    old.rename(directory)
 
 
 def _exchange(one: Path, other: Path) -> bool:

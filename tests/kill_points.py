@@ -1,0 +1,99 @@
+"""Publishes a small version again and again, each time hit by a signal at the next file-system event.
+
+Usage: python kill_points.py SIGNAL {exchange,rename} {fresh,overwrite,left} DIRECTORY
+
+Forks for each run, and so imports nothing that has threads. Prints a line of JSON a run: the event,
+the exit code of the run (minus the signal that killed it), what was then in the directory, and what
+was there after one more run, undisturbed.
+"""
+
+import itertools
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from publishing import put, read, write
+
+from slimhub.export import publish, scratch
+
+_EVENTS = ("open", "os.", "shutil.", "fcntl.", "ctypes.")
+VERSION = "google/imagenet/inception_v1/classification/3"
+OLD, NEW, NEXT = (
+    {"saved_model.pb": word, "variables/v": word} for word in (b"old", b"new", b"next")
+)
+
+
+def publish_new(root: Path, files, *, overwrite: bool) -> None:
+    """Works in a temporary directory and in a staging directory, as an export does."""
+    os.environ["TMPDIR"] = str(root / "tmp")
+    with scratch.temporary() as unpacked:
+        write(unpacked, {"inception_v1.ckpt": b"weights"})
+        put(root / "modules" / VERSION, files=files, overwrite=overwrite)
+
+
+def tree(root: Path) -> dict[str, str]:
+    """All that is below: directories without content, too."""
+    contents = {name: content.decode() for name, content in read(root).items()}
+    empty = [path for path in root.rglob("*") if path.is_dir() and not any(path.iterdir())]
+    return contents | {f"{path.relative_to(root)}/": "" for path in empty}
+
+
+def run(root: Path, number: int, at: int, *, overwrite: bool) -> tuple[int, str]:
+    """Publishes in a fork, to which the signal is sent at the event counted `at`, before it happens."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writer)
+        with os.fdopen(reader) as name:
+            event = name.read()
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), event
+
+    events = itertools.count()
+
+    def hook(event: str, arguments) -> None:
+        if event.startswith(_EVENTS) and next(events) == at:
+            os.write(writer, event.encode())
+            os.kill(os.getpid(), number)
+
+    code = 0
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, lambda stop, frame: sys.exit(128 + stop))
+    sys.addaudithook(hook)
+    try:
+        publish_new(root, NEW, overwrite=overwrite)
+    except SystemExit as error:
+        code = error.code
+    finally:
+        os._exit(code)
+
+
+def prepare(root: Path, existing: str) -> None:
+    """Nothing, a version to overwrite, or what runs left that were killed, that version moved aside."""
+    (root / "tmp").mkdir(parents=True)
+    target = root / "modules" / VERSION
+    if existing == "overwrite":
+        write(target, OLD)
+    if existing == "left":
+        write(target.with_name(".3.old-01234567"), OLD)
+        write(target.with_name(".3.staging-01234567"), {"saved_model.pb": b"half"})
+        write(root / "tmp" / ".slimhub-scratch-01234567", {"inception_v1.ckpt": b"half"})
+
+
+def main(number: str, how: str, existing: str, directory: str) -> None:
+    if how == "rename":
+        publish._exchange = lambda one, other: False
+    for at in itertools.count():
+        root = Path(directory) / str(at)
+        prepare(root, existing)
+        code, event = run(root, int(number), at, overwrite=existing != "fresh")
+        if not event:
+            break
+        left = tree(root)
+        publish_new(root, NEXT, overwrite=True)
+        print(json.dumps({"event": event, "code": code, "left": left, "next": tree(root)}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
