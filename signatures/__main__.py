@@ -45,8 +45,7 @@ def main(directories: list[str]) -> int:
 
 
 def _table(report) -> Table:
-    title = report.directory if report.handle is None else f"{report.directory}\n{report.handle}"
-    table = Table(title=escape(title), caption=report.weights, title_justify="left")
+    table = Table(title=escape(report.title), caption=report.weights, title_justify="left")
     table.add_column("check", no_wrap=True)
     table.add_column("result", no_wrap=True)
     table.add_column("details", overflow="fold")

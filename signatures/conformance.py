@@ -29,8 +29,8 @@ from slimhub.signatures.subject import Subject
 _OF_FORMAT = {formats.TF1_HUB.name: tf1_checks, formats.TF2_SAVED_MODEL.name: tf2_checks}
 
 # What must have passed before a graph is run: it may do nothing but what an image network does,
-# and is the one that was looked at.
-GATE = (graph_checks.tag_sets, graph_checks.operations)
+# and is the one that was looked at; other files might be loaded in its place.
+GATE = (graph_checks.files, graph_checks.tag_sets, graph_checks.operations)
 
 # A report names this many problems of one check, and counts the rest.
 _MOST_PROBLEMS = 20
@@ -54,6 +54,11 @@ class Report:
     handle: str | None
     weights: str | None
     results: tuple[Result, ...]
+
+    @property
+    def title(self) -> str:
+        """What it is of, as a terminal can show it."""
+        return "\n".join(filter(None, (_printable(self.directory), self.handle)))
 
     @property
     def ok(self) -> bool:
@@ -147,12 +152,16 @@ def _value_checks(format: formats.Format | None) -> tuple[Callable, ...]:
 
 
 def _result(check: Callable, subject) -> Result:
+    problems = []
     try:
         # NaN is a finding of its check, and needs no warning.
         with np.errstate(invalid="ignore", over="ignore"):
-            problems = [_printable(problem) for problem in check(subject)]
+            for problem in check(subject):
+                problems.append(_printable(problem))
+    except UnreadableError as error:
+        problems.append(_printable(str(error)))
     except Exception as error:  # A module may be broken in ways that no check foresees.
-        problems = [_printable(f"the check itself failed: {running.describe(error)}")]
+        problems.append(_printable(f"the check itself failed: {running.describe(error)}"))
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
         problems[_MOST_PROBLEMS:] = [f"and {more} more"]

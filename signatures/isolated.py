@@ -63,7 +63,7 @@ def _received(receiver: Connection, directory: Path, *, deadline: float, process
                 return _broken_off(directory, results, "was not done in time")
             received = receiver.recv()
         except EOFError:
-            process.join()
+            process.join(max(0, deadline - time.monotonic()))
             return _broken_off(directory, results, _end_of(process))
         if isinstance(received, Report):
             return received
@@ -72,6 +72,8 @@ def _received(receiver: Connection, directory: Path, *, deadline: float, process
 
 def _end_of(process) -> str:
     code = process.exitcode
+    if code is None:
+        return "was not done in time"
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
     return f"{how}: the files are malformed, or it used more than {_MOST_MEMORY} bytes of memory"
 

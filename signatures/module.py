@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,12 +24,14 @@ from slimhub.signatures.provenance import File
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 # A module has less than ten.
 _MOST_FILES = 100
-# A protocol buffer has no more.
-_MOST_BYTES = 2**31 - 1
+# Of a file that is read at once. The largest SavedModel has 3 MB, and takes many times that in memory.
+_MOST_BYTES = 64 << 20
+# Of the provenance, which has less than 20 kB.
+_MOST_BYTES_OF_PROVENANCE = 1 << 20
 
 
 class UnreadableError(Exception):
-    """The directory is no SavedModel, or a file in it can't be parsed."""
+    """The directory is no SavedModel, a file in it can't be parsed, or what is in it makes no sense."""
 
 
 class Module:
@@ -47,26 +50,33 @@ class Module:
     @functools.cached_property
     def files(self) -> tuple[str, ...]:
         """Paths of all files, relative and sorted. A link, a pipe or a device is no file."""
-        if not self.directory.is_dir():
+        # Unlike `Path.is_dir`, it takes any name.
+        if not os.path.isdir(self.directory):
             raise UnreadableError(f"{self.directory} is not a directory")
         files = []
-        for number, path in enumerate(self.directory.rglob("*")):
-            name = path.relative_to(self.directory).as_posix()
-            # What it leads to may be anywhere, and reading it may never end.
-            if path.is_symlink() or not (path.is_file() or path.is_dir()):
-                raise UnreadableError(
-                    f"{name} is neither a file nor a directory, but a link or a device"
-                )
-            if number == _MOST_FILES:
-                raise UnreadableError(f"{self.directory} holds more than {_MOST_FILES} files")
-            if path.is_file():
-                files.append(name)
+        with _reading(str(self.directory)):
+            for number, entry in enumerate(_below(self.directory)):
+                name = Path(entry.path).relative_to(self.directory).as_posix()
+                if number == _MOST_FILES:
+                    raise UnreadableError(f"{self.directory} holds more than {_MOST_FILES} files")
+                if entry.is_file(follow_symlinks=False):
+                    files.append(name)
+                # What it leads to may be anywhere, and reading it may never end.
+                elif not entry.is_dir(follow_symlinks=False):
+                    raise UnreadableError(
+                        f"{name} is neither a file nor a directory, but a link or a device"
+                    )
         return tuple(sorted(files))
 
     def file(self, name: str) -> File:
         """One of `files`, with its size and its sum."""
         with _reading(name):
             return File.read(self.directory / name, name=name)
+
+    def size(self, name: str) -> int:
+        """Bytes of one of `files`."""
+        with _reading(name):
+            return (self.directory / name).stat().st_size
 
     @functools.cached_property
     def saved_model(self) -> saved_model_pb2.SavedModel:
@@ -89,24 +99,32 @@ class Module:
     @functools.cached_property
     def checkpoint(self):
         """A `tf.train.CheckpointReader` of the variables."""
+        # Without it, TensorFlow would look for other kinds of checkpoints, even elsewhere.
+        if "variables/variables.index" not in self.files:
+            raise UnreadableError("variables/ is no checkpoint: it has no variables.index")
         try:
-            return tf.train.load_checkpoint(str(self.directory / "variables" / "variables"))
+            prefix = str(self.directory / "variables" / "variables")
+            return tf.compat.v1.train.NewCheckpointReader(prefix)
         except (tf.errors.OpError, ValueError, RuntimeError) as error:
             raise UnreadableError(f"variables/ is no checkpoint: {error}") from error
 
     @functools.cached_property
     def _keys(self) -> dict[str, str]:
         """What the checkpoint calls each variable: by its name, or as TensorFlow 2 does."""
-        shapes = self.checkpoint.get_variable_to_shape_map()
-        if _OBJECT_GRAPH not in shapes:
-            return {name: name for name in shapes}
         try:
+            shapes = self.checkpoint.get_variable_to_shape_map()
+            if _OBJECT_GRAPH not in shapes:
+                return {name: name for name in shapes}
             serialized = self.checkpoint.get_tensor(_OBJECT_GRAPH)
             graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(serialized)
-        except (tf.errors.OpError, message.DecodeError) as error:
+        except (tf.errors.OpError, message.DecodeError, ValueError, TypeError) as error:
             raise UnreadableError(f"variables/ has no readable object graph: {error}") from error
         attributes = [attribute for node in graph.nodes for attribute in node.attributes]
-        return {attribute.full_name: attribute.checkpoint_key for attribute in attributes}
+        keys = {attribute.full_name: attribute.checkpoint_key for attribute in attributes}
+        absent = sorted(set(keys.values()) - shapes.keys())
+        if absent:
+            raise UnreadableError(f"variables/ lacks what its object graph names: {absent[0]}")
+        return keys
 
     @property
     def variables(self) -> dict[str, str]:
@@ -128,17 +146,29 @@ class Module:
                 f"there is no {formats.PROVENANCE}, which says what the module promises"
             )
         try:
-            return provenance.from_json(self.read(formats.PROVENANCE).decode())
+            text = self.read(formats.PROVENANCE, most=_MOST_BYTES_OF_PROVENANCE).decode()
+            return provenance.from_json(text)
         except ValueError as error:
             raise UnreadableError(f"{formats.PROVENANCE} is malformed: {error}") from error
 
-    def read(self, name: str) -> bytes:
-        """Content of one of `files`, other than the variables."""
+    def read(self, name: str, *, most: int = _MOST_BYTES) -> bytes:
+        """Content of one of `files`, of so many bytes at most; not for the variables."""
         with _reading(name):
             path = self.directory / name
-            if path.stat().st_size > _MOST_BYTES:
-                raise UnreadableError(f"{name} has more than {_MOST_BYTES} bytes")
+            if path.stat().st_size > most:
+                raise UnreadableError(f"{name} has more than {most} bytes")
             return path.read_bytes()
+
+
+def _below(directory: Path) -> Iterator[os.DirEntry]:
+    """Everything in a directory, however deep, and as it comes: there may be no end of it."""
+    waiting = [os.fspath(directory)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
 
 
 @contextlib.contextmanager

@@ -31,8 +31,17 @@ _JSON_NAMES = {
     float: "a float",
 }
 
-
 _CHUNK = 1 << 20
+
+# The least and the most that is plausible: whoever checks a module makes images of these sizes.
+_BOUNDS = {
+    "image_size": (1, 1024),
+    "min_image_size": (1, 1024),
+    "num_batch_norms": (0, 10**6),
+    "num_regularization_losses": (0, 10**6),
+    "num_variables": (0, 10**6),
+    "num_trainable_variables": (0, 10**6),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,7 +122,7 @@ def _dumps(record: dict) -> str:
 def from_json(text: str) -> Provenance:
     """Reads a record. Raises `ValueError` saying what is wrong with it, and where."""
     try:
-        record = json.loads(text)
+        record = json.loads(text, parse_constant=_refused)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     weights, own = None, None
@@ -127,6 +136,12 @@ def from_json(text: str) -> Provenance:
         raise ValueError(
             f"weights: with the status {provenance.status}, expected {provenance.weights!r}, got {weights!r}"
         )
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(provenance.interface, name)
+        if not all(least <= one <= most for one in (value if type(value) is tuple else (value,))):
+            raise ValueError(
+                f"interface.{name}: expected {least} to {most}, got {reprlib.repr(value)}"
+            )
     provenance.promise()
     written = provenance.to_json()
     if text != written:
@@ -136,6 +151,10 @@ def from_json(text: str) -> Provenance:
             + (f": expected the sha256 {expected}, got {own!r}" if own != expected else "")
         )
     return provenance
+
+
+def _refused(constant: str):
+    raise ValueError(f"{constant} is no number")
 
 
 def _read(kind, value, where: str):

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Iterator
 
+import numpy as np
 from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
 from slimhub.signatures.graph_checks import type_of
+from slimhub.signatures.module import UnreadableError
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _MAIN_GRAPH = ""
@@ -17,11 +19,15 @@ class Objects:
 
     Attributes:
       root: what `tf.saved_model.load` gives.
+
+    Raises:
+      UnreadableError: from the constructor and from all methods, if an object names another, or a
+        function, that is not there.
     """
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
         self._graph = meta_graph.object_graph_def
-        self.root = self._graph.nodes[0]
+        self.root = self._object(0)
 
     def function(self, name: str) -> saved_object_graph_pb2.SavedFunction | None:
         """The function that is that attribute of the root."""
@@ -32,33 +38,46 @@ class Objects:
         """Those of the list that is that attribute of the root."""
         found = self._child(name)
         children = [] if found is None else found.children
-        return [self._graph.nodes[child.node_id] for child in children]
+        return [self._object(child.node_id) for child in children]
 
     def traces(self, function: saved_object_graph_pb2.SavedFunction) -> Iterator[tuple]:
         """Name, inputs and outputs of each concrete function, in Python, tensors as their types."""
         for name in function.concrete_functions:
-            concrete = self._graph.concrete_functions[name]
-            arguments, _ = to_python(concrete.canonicalized_input_signature)
-            yield name, arguments, to_python(concrete.output_signature)
+            concrete = self._concrete(name)
+            arguments = to_python(concrete.canonicalized_input_signature)
+            if type(arguments) is not tuple or len(arguments) != 2:
+                raise UnreadableError(f"{name}: expected arguments and keywords, got {arguments}")
+            yield name, arguments[0], to_python(concrete.output_signature)
 
     def captured(self, function: saved_object_graph_pb2.SavedFunction) -> list[str]:
         """Names of the variables behind a function."""
-        concrete = [self._graph.concrete_functions[name] for name in function.concrete_functions]
+        concrete = [self._concrete(name) for name in function.concrete_functions]
         inputs = {number for one in concrete for number in one.bound_inputs}
-        return sorted(self._graph.nodes[number].variable.name for number in inputs)
+        return sorted(self._object(number).variable.name for number in inputs)
 
     def concrete_functions(self) -> dict[str, list[str]]:
         """By name, the variables behind each, in the order of the arguments that they are."""
         return {
-            name: [self._graph.nodes[number].variable.name for number in concrete.bound_inputs]
+            name: [self._object(number).variable.name for number in concrete.bound_inputs]
             for name, concrete in self._graph.concrete_functions.items()
         }
 
     def _child(self, name: str) -> saved_object_graph_pb2.SavedObject | None:
         for child in self.root.children:
             if child.local_name == name:
-                return self._graph.nodes[child.node_id]
+                return self._object(child.node_id)
         return None
+
+    def _object(self, number: int) -> saved_object_graph_pb2.SavedObject:
+        if not 0 <= number < len(self._graph.nodes):
+            raise UnreadableError(f"there is no object {number}, of {len(self._graph.nodes)}")
+        return self._graph.nodes[number]
+
+    def _concrete(self, name: str) -> saved_object_graph_pb2.SavedConcreteFunction:
+        # Indexing a protobuf map by a missing key would add it.
+        if name not in self._graph.concrete_functions:
+            raise UnreadableError(f"there is no concrete function {name}")
+        return self._graph.concrete_functions[name]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,7 +96,11 @@ class Source:
 
 
 class Wiring:
-    """The functions of a SavedModel, and what leads from one to the other."""
+    """The functions of a SavedModel, and what leads from one to the other.
+
+    Raises:
+      UnreadableError: from all methods, if that leads nowhere, or in a circle.
+    """
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
         functions = meta_graph.graph_def.library.function
@@ -102,29 +125,30 @@ class Wiring:
 
     def outputs(self, function: str) -> list[Source]:
         """Where the outputs of a function come from."""
-        definition = self._functions[function]
+        definition = self._function(function)
         return [
-            self.source(definition.ret[output.name], function)
-            for output in definition.signature.output_arg
+            self.source(self._returned(function, str(index)), function)
+            for index in range(len(definition.signature.output_arg))
         ]
 
     def source(self, tensor: str, function: str = _MAIN_GRAPH) -> Source:
         """Where a tensor of a function comes from, through calls and identities."""
         calls: list[tuple[str, node_def_pb2.NodeDef]] = []
-        while True:
+        seen = set()
+        while (function, tensor) not in seen:
+            seen.add((function, tensor))
             # `name:index` in the main graph, `name:output:index` in a function, or just `name`.
             name, *place = tensor.split(":")
-            index = int(place[-1]) if place else 0
             node = self._nodes[function].get(name)
             if node is not None and node.op == "Identity":
-                tensor = node.input[0]
+                tensor = _input(node, 0, function)
             elif node is not None and node.op in _CALLS:
                 calls.append((function, node))
                 function = node.attr["f"].func.name
-                called = self._functions[function]
-                tensor = called.ret[called.signature.output_arg[index].name]
+                tensor = self._returned(function, place[-1] if place else "0")
             else:
                 return Source(function=function, node=name, calls=tuple(calls))
+        raise UnreadableError(f"{tensor} of {function or 'the graph'} depends on itself")
 
     def variables(self, source: Source) -> list[node_def_pb2.NodeDef | str | None]:
         """What `argument` gives for each variable of the function that a tensor comes from."""
@@ -132,7 +156,7 @@ class Wiring:
 
     def handles(self, function: str) -> list[str]:
         """The arguments of a function that are variables."""
-        arguments = self._functions[function].signature.input_arg
+        arguments = self._function(function).signature.input_arg
         return [argument.name for argument in arguments if argument.type == types_pb2.DT_RESOURCE]
 
     def argument(self, source: Source, name: str) -> node_def_pb2.NodeDef | str | None:
@@ -146,11 +170,34 @@ class Wiring:
             names = self._arguments[function]
             if argument not in names:
                 return None
-            found = self.source(node.input[names.index(argument)], caller)
+            found = self.source(_input(node, names.index(argument), caller), caller)
             if found.node in self._nodes[caller]:
                 return self._nodes[caller][found.node]
             function, argument = caller, found.node
         return argument
+
+    def _function(self, name: str) -> function_pb2.FunctionDef:
+        if name not in self._functions:
+            raise UnreadableError(f"there is no function {name}")
+        return self._functions[name]
+
+    def _returned(self, function: str, index: str) -> str:
+        """The tensor of a function that is its output of that number."""
+        called = self._function(function)
+        outputs = [output.name for output in called.signature.output_arg]
+        if not index.isdecimal() or int(index) >= len(outputs):
+            raise UnreadableError(f"{function}: there is no output {index}, of {len(outputs)}")
+        name = outputs[int(index)]
+        if name not in called.ret:
+            raise UnreadableError(f"{function}: its output {name} is not returned")
+        return called.ret[name]
+
+
+def _input(node: node_def_pb2.NodeDef, index: int, function: str) -> str:
+    if index >= len(node.input):
+        where = function or "the graph"
+        raise UnreadableError(f"{node.name} of {where}: there is no input {index}")
+    return node.input[index]
 
 
 def given_variables(
@@ -164,7 +211,10 @@ def given_variables(
         for source in _network_calls(wiring, sources):
             yield name, source.function, tuple(map(name_of, wiring.variables(source)))
     for name, behind in Objects(meta_graph).concrete_functions().items():
-        names = dict(zip(wiring.handles(name), behind, strict=True))
+        handles = wiring.handles(name)
+        if len(handles) != len(behind):
+            raise UnreadableError(f"{name}: {len(behind)} variables for {len(handles)} arguments")
+        names = dict(zip(handles, behind, strict=True))
         for source in _network_calls(wiring, wiring.outputs(name)):
             found = map(name_of, wiring.variables(source))
             yield name, source.function, tuple(map(names.get, found))
@@ -192,6 +242,22 @@ def is_training(function: function_pb2.FunctionDef) -> bool | None:
     return found.pop() if len(found) == 1 else None
 
 
+def scalar(node: node_def_pb2.NodeDef) -> np.float32 | None:
+    """The value of a constant; None if it is not the constant of one float32.
+
+    Others are not looked at: whatever shape they declare would be filled.
+    """
+    if node.op != "Const" or "value" not in node.attr:
+        return None
+    tensor = node.attr["value"].tensor
+    shape = tensor.tensor_shape
+    if tensor.dtype != types_pb2.DT_FLOAT or shape.dim or shape.unknown_rank:
+        return None
+    if len(tensor.tensor_content) == 4:
+        return np.frombuffer(tensor.tensor_content, np.float32)[0]
+    return np.float32(tensor.float_val[0] if tensor.float_val else 0)
+
+
 def name_of(given: node_def_pb2.NodeDef | str | None) -> str | None:
     """The name of what `Wiring.argument` gives."""
     return given.name if isinstance(given, node_def_pb2.NodeDef) else given
@@ -200,6 +266,8 @@ def name_of(given: node_def_pb2.NodeDef | str | None) -> str | None:
 def to_python(value: struct_pb2.StructuredValue):
     """A value as Python has it; a tensor is its type."""
     kind = value.WhichOneof("kind")
+    if kind is None:
+        raise UnreadableError("there is no value where a function is described")
     found = getattr(value, kind)
     if kind == "none_value":
         return None

@@ -127,7 +127,11 @@ def variables(subject: Subject) -> Problems:
         }
         for kind, expected in counts.items():
             values = collection(meta_graph, kind).bytes_list.value
-            protos = [variable_pb2.VariableDef.FromString(value) for value in values]
+            try:
+                protos = [variable_pb2.VariableDef.FromString(value) for value in values]
+            except message.DecodeError as error:
+                yield f"{label} {kind}: can't be parsed: {error}"
+                continue
             found = {proto.variable_name.removesuffix(":0"): proto.trainable for proto in protos}
             if len(found) != expected:
                 yield f"{label} {kind}: expected {expected}, got {len(found)}"

@@ -5,15 +5,18 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_object_graph_pb2
 
 from slimhub.signatures import running, wiring_checks
 from slimhub.signatures.graph_checks import differences, type_of
 from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
+from slimhub.signatures.module import UnreadableError
 from slimhub.signatures.running import RunningObject
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,
     is_training,
+    scalar,
     to_python,
 )
 from slimhub.signatures.subject import Subject
@@ -64,16 +67,17 @@ def calls(subject: Subject) -> Problems:
             if function is None:
                 yield f"{call.name}: there is no function {call.function}"
                 continue
-            spec = to_python(function.function_spec.fullargspec)
-            arguments, defaults = ["inputs", *call.defaults], tuple(call.defaults.values())
-            if spec["args"] != arguments or (spec["defaults"] or ()) != defaults:
-                yield f"{call.name}: expected the arguments {arguments} with the defaults {defaults}, got {spec['args']} with {spec['defaults']}"
-            traces = {inputs: outputs for _, inputs, outputs in objects.traces(function)}
+            found = _arguments(function)
+            arguments = ["inputs", *call.defaults], tuple(call.defaults.values())
+            if found != arguments:
+                yield f"{call.name}: expected the arguments {arguments[0]} with the defaults {arguments[1]}, got {found[0]} with {found[1]}"
+            # By what they look like: not all that can be saved can be a key.
+            traces = {repr(inputs): outputs for _, inputs, outputs in objects.traces(function)}
             types = {key: spec.type for key, spec in call.outputs.items()}
             expected = types if call.gives_dictionary else types["default"]
-            inputs = subject.promise.inputs(call)
+            inputs = repr(subject.promise.inputs(call))
             if inputs not in traces:
-                yield f"{call.name}: expected a function of {inputs}, got {', '.join(map(str, traces)) or 'none'}"
+                yield f"{call.name}: expected a function of {inputs}, got {', '.join(traces) or 'none'}"
             elif traces[inputs] != expected:
                 yield f"{call.name}: expected {expected}, got {traces[inputs]}"
 
@@ -101,7 +105,11 @@ def image_range(subject: Subject) -> Problems:
     for function in Wiring(subject.meta_graph).networks().values():
         where = function.signature.name
         nodes = {node.name: node for node in function.node_def}
-        source = next(arg.name for arg in function.signature.input_arg if arg.type == tf.float32)
+        images = [arg.name for arg in function.signature.input_arg if arg.type == tf.float32]
+        if not images:
+            yield f"{where}: expected an argument of float32, got none"
+            continue
+        source = images[0]
         for name, constant in zip(RESCALING, subject.promise.interface.rescale, strict=True):
             readers = sorted(
                 node.name
@@ -113,9 +121,10 @@ def image_range(subject: Subject) -> Problems:
                 break
             if nodes[name].op != name.rpartition("/")[2]:
                 yield f"{where} {name}: got the operation {nodes[name].op}"
-            operand = nodes[nodes[name].input[1].split(":")[0]].attr["value"].tensor
-            if not np.array_equal(tf.make_ndarray(operand), np.float32(constant)):
-                yield f"{where} {name}: expected the constant {constant:g}, got {tf.make_ndarray(operand)}"
+            operand = [nodes.get(given.split(":")[0]) for given in nodes[name].input[1:2]]
+            found = scalar(operand[0]) if operand and operand[0] is not None else None
+            if found != np.float32(constant):
+                yield f"{where} {name}: expected the constant {constant:g}, got {found}"
             source = name
 
 
@@ -190,6 +199,14 @@ GRAPH_CHECKS = (
     regularization_losses,
 )
 VALUE_CHECKS = (serving, loss_values, moving_averages)
+
+
+def _arguments(function: saved_object_graph_pb2.SavedFunction) -> tuple:
+    """Names of the arguments of a function, and their defaults."""
+    spec = to_python(function.function_spec.fullargspec)
+    if not isinstance(spec, dict):
+        raise UnreadableError(f"expected a description of arguments, got {spec}")
+    return spec.get("args"), spec.get("defaults") or ()
 
 
 def _kernels(subject: Subject) -> Iterator[list[str]]:

@@ -4,11 +4,17 @@ import collections
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
 from slimhub.signatures import contract
-from slimhub.signatures.saved_objects import Objects, Wiring, given_variables, is_training, name_of
+from slimhub.signatures.saved_objects import (
+    Objects,
+    Wiring,
+    given_variables,
+    is_training,
+    name_of,
+    scalar,
+)
 from slimhub.signatures.subject import Subject
 
 Problems = Iterator[str]
@@ -77,7 +83,7 @@ def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
                 yield call, outputs, "inputs", momentum
 
 
-def _momentum(source) -> str | np.ndarray | None:
+def _momentum(source) -> str | np.float32 | None:
     """The value of a constant, the name of anything else."""
-    constant = isinstance(source, node_def_pb2.NodeDef) and source.op == "Const"
-    return tf.make_ndarray(source.attr["value"].tensor) if constant else name_of(source)
+    value = scalar(source) if isinstance(source, node_def_pb2.NodeDef) else None
+    return name_of(source) if value is None else value
