@@ -149,6 +149,19 @@ def test_check_command(checkout):
     assert done.returncode == 0
 
 
+def test_guarantees():
+    """Each sentence of what is guaranteed names the tests that show it, and they are there."""
+    text = README.split("\n## What is guaranteed\n")[1].split("\n## ")[0]
+    guarantees = re.split(r"^- ", text.partition("\nWhat can't")[0], flags=re.MULTILINE)[1:]
+    files = (ROOT / "tests").glob("test_*.py")
+    tests = {
+        name for file in files for name in re.findall(r"^def (test_\w+)", file.read_text(), re.M)
+    }
+    assert len(guarantees) == 10
+    assert all("`test_" in guarantee for guarantee in guarantees)
+    assert set(re.findall(r"`(test_\w+)`", text)) <= tests
+
+
 def test_exit_codes():
     """The table of exit codes is that of the errors."""
     codes = {int(code) for code in re.findall(r"^\| (\d) \| [^|]* \|$", README, re.MULTILINE)}
