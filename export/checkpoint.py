@@ -14,7 +14,8 @@ from slimhub.signatures.provenance import File
 
 SYNTHETIC = "synthetic"
 _ARCHIVES = (".tar.gz", ".tgz")
-_PATTERN = re.compile(r"[*?\[\\]")
+# In a path: what TensorFlow takes for a pattern, and bytes that aren't UTF-8, which it can't take.
+_UNUSABLE = re.compile("[*?[\\\\\udc80-\udcff]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,13 @@ def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
 
 def _url(source: str) -> urllib.parse.SplitResult:
     try:
+        if not source:
+            raise ValueError("it names nothing; leave it out for the published archive")
         url = urllib.parse.urlsplit(source)
         if url.netloc and url.scheme not in ("http", "https", "file", ""):
             raise ValueError(f"expected an http, https or file URL, found {url.scheme}")
+        if url.scheme == "file" and (url.netloc not in ("", "localhost") or not url.path):
+            raise ValueError("expected a file URL with three slashes, file:///path/to/a/file")
     except ValueError as error:
         raise SourceError(f"--checkpoint={source} can't be used: {error}") from error
     return url
@@ -94,7 +99,8 @@ def _bare(path: Path, *, workdir: Path) -> Checkpoint:
     if path.suffix == ".index" and path.is_file():
         path = path.with_suffix("")
     index = path.with_name(path.name + ".index")
-    shards = sorted(path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*"))
+    data = path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*")
+    shards = sorted(filter(Path.is_file, data))
     if path.is_file():
         files = [path]
     elif index.is_file() and shards:
@@ -113,12 +119,12 @@ def _bare(path: Path, *, workdir: Path) -> Checkpoint:
 
 
 def _literal(path: Path, files: list[Path], workdir: Path) -> Path:
-    """A path of the same files that TensorFlow, to which every path is a pattern, finds too."""
-    if not _PATTERN.search(str(path)):
+    """A path of the same files that TensorFlow finds too."""
+    if not _UNUSABLE.search(str(path)):
         return path
     for file in files:
-        (workdir / _PATTERN.sub("_", file.name)).symlink_to(file.absolute())
-    return workdir / _PATTERN.sub("_", path.name)
+        (workdir / _UNUSABLE.sub("_", file.name)).symlink_to(file.absolute())
+    return workdir / _UNUSABLE.sub("_", path.name)
 
 
 def _in_directory(directory: Path, model: Model) -> Path:
@@ -132,5 +138,5 @@ def _in_directory(directory: Path, model: Model) -> Path:
             return directory / prefix
     tried = [*archives, model.archive.member, *(f"{prefix}.index" for prefix in prefixes)]
     raise SourceError(
-        f"There is no checkpoint of {model.name} in {directory}. Tried: {', '.join(tried)}."
+        f"There is no checkpoint of {model.name} in {directory.absolute()}. Tried: {', '.join(tried)}."
     )

@@ -1,6 +1,9 @@
 """Reads a checkpoint's variables, and reports every way in which they are not the network's."""
 
+import contextlib
 import fnmatch
+import glob
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.export.errors import RestoreError, SourceError
+from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
 
 Shape = tuple[int, ...]
@@ -26,27 +30,50 @@ class Reader:
 
     def __init__(self, path: Path):
         self.path = path
-        self._reader = self._guarded(tf.train.load_checkpoint, str(path))
-        self.shapes: dict[str, Shape] = {
-            name: tuple(shape) for name, shape in self._reader.get_variable_to_shape_map().items()
-        }
-        self._dtypes = self._reader.get_variable_to_dtype_map()
+        with self._guarded():
+            reader = tf.train.load_checkpoint(str(path))
+            self.shapes: dict[str, Shape] = {
+                name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()
+            }
+            self._dtypes = reader.get_variable_to_dtype_map()
+            files = path.parent.glob(f"{glob.escape(path.name)}*")
+            self._num_bytes = sum(file.stat().st_size for file in files)
 
     def dtype(self, name: str) -> str:
         return self._dtypes[name].name
 
     def get(self, name: str) -> np.ndarray:
-        return self._guarded(self._reader.get_tensor, name)
+        with self._guarded(f"values of {printable(name)} are damaged or missing: "):
+            declared = math.prod(self.shapes[name])
+            # Each takes a byte or more. TensorFlow would ask for the memory, for ten seconds.
+            if declared > self._num_bytes:
+                raise ValueError(f"{declared} values in {self._num_bytes} bytes")
+            # Not with the reader's `get_tensor`: where slices of a V1 file are missing, that gives
+            # whatever was in memory.
+            [tensor] = tf.raw_ops.RestoreV2(
+                prefix=str(self.path),
+                tensor_names=[name],
+                shape_and_slices=[""],
+                dtypes=[self._dtypes[name]],
+            )
+            return tensor.numpy()
 
-    def _guarded(self, function, argument: str):
+    @contextlib.contextmanager
+    def _guarded(self, what: str = ""):
         try:
-            return function(argument)
+            yield
         # Besides its own errors TensorFlow raises Python's, one for each code of a status.
         except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
             raise SourceError(
-                f"{self.path.name} can't be read as a TensorFlow checkpoint "
-                f"(a V1 file, or the prefix of a V2 one): {error}"
+                f"{self.path.name} can't be read as a TensorFlow checkpoint (a V1 file, or the "
+                f"prefix of a V2 one): {what}{reason(error)}. Get it anew; "
+                "if it is an archive, its name must end in .tar.gz or .tgz."
             ) from error
+
+
+def printable(name: str) -> str:
+    """A variable's name on one line: whoever wrote a checkpoint may have put anything into it."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def num_classes(reader: Reader, *, model: Model) -> int:
@@ -84,12 +111,14 @@ def restore(
         problems += [("+ unused", name, str(reader.shapes[name])) for name in unused]
     if problems:
         found = len(set(shapes) & set(reader.shapes))
-        width = max(len(name) for _, name, _ in problems)
+        width = max(len(printable(name)) for _, name, _ in problems)
         lines = [
             f"{reader.path.name} does not fit {model.name} "
             f"({len(shapes)} variables wanted, {found} found):"
         ]
-        lines += [f"  {kind:<10}  {name:<{width}}  {what}" for kind, name, what in problems]
+        lines += [
+            f"  {kind:<10}  {printable(name):<{width}}  {what}" for kind, name, what in problems
+        ]
         lines += _hints(problems, model, reader)
         raise RestoreError("\n".join(lines))
     return weights
@@ -119,7 +148,7 @@ def _hints(problems, model: Model, reader: Reader) -> Iterator[str]:
     instead_of_norms = {
         name.split("/BatchNorm/")[0] + "/biases" for name in missing if "/BatchNorm/" in name
     }
-    scopes = sorted({name.split("/")[0] for name in reader.shapes})
+    scopes = sorted({printable(name.split("/")[0]) for name in reader.shapes})
     if model.scope not in scopes:
         yield f"It is of another network: its scopes are {', '.join(scopes[:8]) or 'none'}."
     elif instead_of_norms & set(reader.shapes):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from slimhub.export.reasons import reason
 from slimhub.models import network
 from slimhub.models.catalog import Model
 
@@ -58,7 +59,7 @@ def write_checkpoint(arrays: dict[str, np.ndarray], path: Path) -> None:
             data=[arrays[name] for name in names],
         )
     except tf.errors.OpError as error:
-        raise OSError(error.message) from error
+        raise OSError(reason(error)) from error
 
 
 def weights(model: Model) -> dict[str, np.ndarray]:

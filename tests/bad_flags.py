@@ -1,0 +1,171 @@
+"""Flags that ask for what can't be, and places without a checkpoint."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from inputs import ARCHIVE, V1, Bad, Good, file
+
+ONE = ("--model=stem", "--task=classification", "--output=modules")
+
+# Flags that make no sense, and what the message says of them.
+USAGE = {
+    "no-version": ((), "--version must have a value"),
+    "no-version-but-all-else": ((*ONE, "--checkpoint=synthetic"), "--version must have a value"),
+    "version-empty": (("--version=", *ONE), "should be one of <1|3|5>"),
+    "version-2": (("--version=2", *ONE), "--version=2: value should be one of <1|3|5>"),
+    "version-03": (("--version=03", *ONE), "--version=03: value should be one of <1|3|5>"),
+    "version-3.0": (("--version=3.0", *ONE), "--version=3.0: value should be one of <1|3|5>"),
+    "version-space": (("--version= 3", *ONE), "value should be one of <1|3|5>"),
+    "version-v3": (("--version=v3", *ONE), "--version=v3: value should be one of <1|3|5>"),
+    "version-negative": (("--version=-1", *ONE), "--version=-1: value should be one of <1|3|5>"),
+    "version-list": (("--version=1,3", *ONE), "--version=1,3: value should be one of <1|3|5>"),
+    "version-without-value": ((*ONE, "--version"), "Missing value for flag --version"),
+    "noversion": ((*ONE, "--noversion"), "Unknown command line flag 'noversion'"),
+    "model-unknown": (("--version=3", "--model=vgg_16"), "--model=vgg_16: value should be one of"),
+    "model-empty": (("--version=3", "--model="), "value should be one of"),
+    "model-with-case": (("--version=3", "--model=Inception_V1"), "Inception_V1: value should be"),
+    "model-path": (("--version=3", "--model=../stem"), "--model=../stem: value should be one of"),
+    "model-list": (("--version=3", "--model=stem,inception_v1"), "stem,inception_v1: value should"),
+    "model-one-unknown": (("--version=3", "--model=stem", "--model=x"), "x: value should be one"),
+    "model-newline": (("--version=3", "--model=stem\n"), "value should be one of"),
+    "model-not-utf8": (("--version=3", "--model=\udcff"), "value should be one of"),
+    "task-unknown": (
+        ("--version=3", "--task=detection"),
+        "value should be one of <classification|",
+    ),
+    "task-empty": (("--version=3", "--task="), "value should be one of <classification|"),
+    "task-plural": (("--version=3", "--task=feature_vectors"), "value should be one of <classif"),
+    "flag-misspelt": (("--version=3", "--chekpoint=x"), "Unknown command line flag 'chekpoint'"),
+    "flag-of-one-dash": (("-versio=3",), "Unknown command line flag 'versio'"),
+    "flag-file-missing": (("--flagfile=absent",), "absent"),
+    "bool-maybe": (("--version=3", "--overwrite=maybe", *ONE), "--overwrite=maybe"),
+    "checkpoint-without-value": (("--version=3", *ONE, "--checkpoint"), "Missing value for flag"),
+    "stray-argument": (("--version=3", *ONE, V1), f"no flag takes: {V1}"),
+    "stray-dash": (("--version=3", *ONE, "-"), "no flag takes: -"),
+    "stray-behind-dashes": (("--version=3", *ONE, "--", "--overwrite"), "takes: --overwrite"),
+    "prefix-parent": (("--version=3", *ONE, "--handle_prefix=../x"), "--handle_prefix=../x: exp"),
+    "prefix-absolute": (("--version=3", *ONE, "--handle_prefix=/x"), "--handle_prefix=/x: exp"),
+    "prefix-empty": (("--version=3", *ONE, "--handle_prefix="), "--handle_prefix=: expected"),
+    "prefix-trailing": (("--version=3", *ONE, "--handle_prefix=a/"), "--handle_prefix=a/: exp"),
+    "prefix-newline": (("--version=3", *ONE, "--handle_prefix=a\n"), "--handle_prefix="),
+    "prefix-dot": (("--version=3", *ONE, "--handle_prefix=."), "--handle_prefix=.: expected"),
+    "output-pattern": (("--version=3", *ONE, "--output=m*"), "--output=m*: TensorFlow takes"),
+}
+
+# What `--checkpoint` says, and what the message says of it.
+SOURCES = {
+    "absent": ("absent.ckpt", "There is no checkpoint at absent.ckpt"),
+    "absent-archive": ("absent.tar.gz", "There is no checkpoint at absent.tar.gz"),
+    "absent-directory": ("a/b/c", "There is no checkpoint at a/b/c"),
+    "absent-absolute": ("/absent/model.ckpt", "There is no checkpoint at /absent/model.ckpt"),
+    "home": ("~/model.ckpt", "There is no checkpoint at ~/model.ckpt"),
+    "empty": ("", "--checkpoint= can't be used: it names nothing"),
+    "blank": (" ", "There is no checkpoint at"),
+    "pattern": ("*.ckpt", "There is no checkpoint at *.ckpt"),
+    "synthetic-misspelt": ("Synthetic", "There is no checkpoint at Synthetic"),
+    "newline": ("a\nb.ckpt", "There is no checkpoint at a\nb.ckpt"),
+    "nul": ("a\0b.ckpt", "There is no checkpoint at"),
+    "not-utf8": (os.fsdecode(b"\xff.ckpt"), r"There is no checkpoint at \udcff.ckpt"),
+    "name-too-long": ("n" * 300, "File name too long"),
+    "archive-name-too-long": ("n" * 300 + ".tar.gz", "File name too long"),
+    "below-a-file": (f"{V1}/model", "There is no checkpoint at model.ckpt/model"),
+    "null-device": ("/dev/null", "There is no checkpoint at /dev/null"),
+    "zero-device": ("/dev/zero", "There is no checkpoint at /dev/zero"),
+    "unreadable": ("/proc/self/mem", "--checkpoint=/proc/self/mem can't be used: [Errno 5]"),
+    "root": ("/", "There is no checkpoint of stem in /. Tried:"),
+    "current-directory": (".", "/run. Tried: inception_v1_2016_08_28.tar.gz, "),
+    "url-of-gs": ("gs://bucket/model.ckpt", "expected an http, https or file URL, found gs"),
+    "url-of-ftp": ("ftp://host/a.tar.gz", "expected an http, https or file URL, found ftp"),
+    "url-of-s3": ("s3://bucket/a.tar.gz", "expected an http, https or file URL, found s3"),
+    "url-without-end": ("http://[::1/a.tar.gz", "--checkpoint=http://[::1/a.tar.gz can't be"),
+    "url-without-host": ("http:///a.tar.gz", "No host supplied"),
+    "url-with-bad-port": ("http://127.0.0.1:99999/a.tar.gz", "could not be fetched"),
+    "url-with-text-for-port": ("http://127.0.0.1:x/a.tar.gz", "could not be fetched"),
+    "url-of-file-absent": ("file:///absent/a.tar.gz", "no checkpoint at /absent/a.tar.gz"),
+    "url-of-file-with-nul": ("file:///a%00b", "There is no checkpoint at /a"),
+    "url-of-file-with-host": ("file://model.ckpt", "--checkpoint=file://model.ckpt can't be used"),
+    "url-of-file-elsewhere": ("file://host/model.ckpt", "file://host/model.ckpt can't be used"),
+    "url-of-nothing": ("file://", "can't be used"),
+    "url-misspelt": ("htp://host/a.tar.gz", "file URL, found htp"),
+    "handle": ("https:/tfhub.dev/google", "No host supplied"),
+}
+
+FIFO = "There is no checkpoint at "
+
+
+def made(make_one) -> object:
+    return lambda good, directory: make_one(directory)
+
+
+def links_to_itself(directory: Path) -> None:
+    (directory / V1).symlink_to(V1)
+
+
+def v1_of_other(good: Good, directory: Path) -> None:
+    (directory / "inception_v2.ckpt").write_bytes(good.v1)
+
+
+# What is there instead of the checkpoint that `--checkpoint` says.
+PLACES = {
+    "is-empty-directory": (V1, made(lambda d: (d / V1).mkdir()), f"/run/{V1}. Tried: "),
+    "archive-is-directory": (
+        ARCHIVE,
+        made(lambda d: (d / ARCHIVE).mkdir()),
+        f"/run/{ARCHIVE}. Tried:",
+    ),
+    "directory-of-others": (".", v1_of_other, "/run. Tried: inception_v1_2016_08_28.tar.gz, "),
+    "directory-of-directories": (
+        ".",
+        made(lambda d: (d / "inception_v1.ckpt").mkdir()),
+        "/run. Tried: inception_v1_2016_08_28.tar.gz, ",
+    ),
+    "directory-with-half": (
+        ".",
+        file("inception_v1.ckpt.index", lambda good: good.v2[".index"]),
+        "inception_v1.ckpt is half a V2 checkpoint",
+    ),
+    "directory-with-login": (
+        ".",
+        file("inception_v1_2016_08_28.tar.gz", lambda good: b"<html>Sign in</html>"),
+        "Not a gzipped file",
+    ),
+    "is-fifo": (V1, made(lambda d: os.mkfifo(d / V1)), FIFO + V1),
+    "archive-is-fifo": (ARCHIVE, made(lambda d: os.mkfifo(d / ARCHIVE)), FIFO + ARCHIVE),
+    "dangles": (V1, made(lambda d: (d / V1).symlink_to("gone")), f"no checkpoint at {V1}"),
+    "links-to-itself": (V1, made(links_to_itself), f"no checkpoint at {V1}"),
+    "not-utf8-but-there": (
+        os.fsdecode(b"\xff.ckpt"),
+        lambda good, d: (d / os.fsdecode(b"\xff.ckpt")).write_bytes(b"text"),
+        "can't be read as a TensorFlow checkpoint",
+    ),
+    "newline-but-there": (
+        "a\nb.ckpt",
+        lambda good, d: (d / "a\nb.ckpt").write_bytes(b"text"),
+        "can't be read as a TensorFlow checkpoint",
+    ),
+    "wrong-suffix": (
+        "weights.zip",
+        file("weights.zip", lambda good: good.archive),
+        "must end in .tar.gz or .tgz",
+    ),
+    "suffix-with-case": (
+        "w.TAR.GZ",
+        file("w.TAR.GZ", lambda good: good.archive),
+        "must end in .tar.gz or .tgz",
+    ),
+    "still-downloading": (
+        "w.tar.gz.part",
+        file("w.tar.gz.part", lambda good: good.archive[:9999]),
+        "must end in .tar.gz or .tgz",
+    ),
+}
+
+
+def corpus() -> Iterator[Bad]:
+    for name, (flags, says) in USAGE.items():
+        yield Bad(id=f"flags-{name}", flags=flags, whole=True, code=2, says=says)
+    for name, (source, says) in SOURCES.items():
+        yield Bad(id=f"source-{name}", flags=(f"--checkpoint={source}",), says=says)
+    for name, (source, make, says) in PLACES.items():
+        yield Bad(id=f"place-{name}", make=make, flags=(f"--checkpoint={source}",), says=says)
