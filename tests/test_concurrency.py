@@ -1,0 +1,117 @@
+"""Several exports into one output, started at once: whoever wins, every version is one whole module."""
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from concurrent import futures
+
+import pytest
+from publishing import FILES, Interruption, fail, put, read
+from workplace import Workplace
+
+from slimhub.export import publish, scratch
+from slimhub.signatures import conformance
+
+pytestmark = pytest.mark.xdist_group("concurrency")
+
+ROUNDS = 3
+
+
+@pytest.fixture
+def place(tmp_path) -> Workplace:
+    return Workplace(tmp_path / "place")
+
+
+def assert_whole(place: Workplace, *versions: int) -> None:
+    """These versions are there, nothing beside them, and each passes its checks."""
+    assert place.versions() == sorted(map(str, versions))
+    assert list(place.tmp.iterdir()) == []
+    for version in versions:
+        report = conformance.check(place.target(version))
+        assert report.ok, report.failed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("round", range(ROUNDS))
+def test_one_version(place, round):
+    """Of four exports of one version, one publishes it, and the others find that it exists."""
+    runs = [place.start(3 if round % 2 else 5) for _ in range(4)]
+    done = [run.wait() for run in runs]
+    assert sorted(one.code for one in done) == [0, 4, 4, 4], done
+    for one in done:
+        assert ("exists and was left as it is" in one.stderr) == (one.code == 4)
+    assert_whole(place, 3 if round % 2 else 5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("existing", [False, True], ids=["fresh", "existing"])
+@pytest.mark.parametrize("round", range(ROUNDS))
+def test_overwriting(place, round, existing):
+    """With `--overwrite`, each of four exports succeeds, and one of them has the last word."""
+    if existing:
+        assert place.export(3).code == 0
+        before = read(place.target(3))
+    done = [run.wait() for run in [place.start(3, "--overwrite") for _ in range(4)]]
+    assert [(one.code, one.stderr) for one in done] == [(0, "")] * 4
+    assert_whole(place, 3)
+    if existing:
+        assert read(place.target(3)) == before
+
+
+@pytest.mark.parametrize("round", range(ROUNDS))
+def test_other_versions(place, round):
+    """Exports of different versions do not hinder each other, though they make the same directories."""
+    done = [run.wait() for run in [place.start(version) for version in (1, 3, 5)]]
+    assert [(one.code, one.stderr) for one in done] == [(0, "")] * 3
+    assert_whole(place, 1, 3, 5)
+
+
+def at_once(work: Callable[[int], None]) -> None:
+    """Calls `work` with 0 to 3, each in a thread of its own, and raises what one of them raises."""
+    with futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+
+
+def test_parents_that_others_remove(target):
+    """Runs that fail take no directory away from under others which are about to publish in it."""
+
+    def work(number: int) -> None:
+        mine = target.with_name(str(number))
+        for _ in range(100):
+            with contextlib.suppress(Interruption):
+                put(mine, meanwhile=fail(Interruption()))
+            put(mine)
+            assert read(mine) == FILES
+            shutil.rmtree(mine)
+
+    at_once(work)
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "rename"])
+def test_many_that_overwrite(existing, monkeypatch, exchange):
+    """However many overwrite a version at once, each of them succeeds, and nothing is left beside it."""
+    if not exchange:
+        monkeypatch.setattr(publish, "_exchange", lambda one, other: False)
+
+    def work(number: int) -> None:
+        for _ in range(50):
+            put(existing, overwrite=True)
+
+    at_once(work)
+    assert read(existing) == FILES
+    assert list(existing.parent.iterdir()) == [existing]
+
+
+def test_many_temporary_directories(tmp_path, monkeypatch):
+    """However many begin and end at once, none takes the directory of another for one that was left."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def work(number: int) -> None:
+        for _ in range(100):
+            with scratch.temporary() as directory:
+                (directory / "mine").write_bytes(b"")
+                (directory / "mine").unlink()
+
+    at_once(work)
+    assert list(tmp_path.iterdir()) == []
