@@ -72,7 +72,7 @@ def at_once(work: Callable[[int], None]) -> None:
         list(pool.map(work, range(4)))
 
 
-def test_parents_that_others_remove(target):
+def test_parents_that_others_want(target):
     """Runs that fail take no directory away from under others which are about to publish in it."""
 
     def work(number: int) -> None:
