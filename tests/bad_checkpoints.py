@@ -71,6 +71,10 @@ def renamed(function: Callable[[str], str]) -> Change:
     return change
 
 
+def zeros(arrays: Arrays) -> None:
+    arrays.update({name: np.zeros_like(array) for name, array in arrays.items()})
+
+
 def biases_for_norms(arrays: Arrays) -> None:
     for layer in CONVOLUTIONS:
         for kind in ("moving_mean", "moving_variance"):
@@ -196,6 +200,7 @@ def corpus() -> Iterator[Bad]:
         yield _v1(name, _saved(change), says)
     for name, data in FILES.items():
         yield _v1(name, file(V1, lambda good, data=data: data), UNREADABLE)
+    yield _v1("all-zeros", _saved(zeros), "the same comes out for different images", code=1)
     yield _v1("is-the-archive", file(V1, lambda good: good.archive), "must end in .tar.gz or .tgz")
     yield _v1("v2-data-as-v1", file(V1, lambda good: good.v2[SHARD]), UNREADABLE)
     yield _v1("v2-index-as-v1", file(V1, lambda good: good.v2[".index"]), "does not fit")
@@ -236,8 +241,8 @@ def _series(name: str, number: int, content: Callable[[Good, float], bytes]):
     )
 
 
-def _v1(name: str, make, says: str) -> Bad:
-    return Bad(id=f"v1-{name}", make=make, flags=FLAGS, says=says)
+def _v1(name: str, make, says: str, *, code: int = 3) -> Bad:
+    return Bad(id=f"v1-{name}", make=make, flags=FLAGS, says=says, code=code)
 
 
 def _saved(change: Change):
