@@ -221,10 +221,10 @@ def corpus() -> Iterator[Bad]:
         yield _bad(name, lambda good, data=data: data, says)
     for name, (content, says) in CHANGED.items():
         yield _bad(name, content, says)
-    yield from _series("truncated", 40, lambda good, at: truncated(good.archive, at), "ended be")
+    yield from _series("truncated", 30, lambda good, at: truncated(good.archive, at), "ended be")
     yield from _series(
         "tar-truncated",
-        15,
+        10,
         lambda good, at: zipped(truncated(_tar(good), at)),
         "can't be unpacked",
     )
@@ -238,7 +238,7 @@ def corpus() -> Iterator[Bad]:
 
 def flips() -> Iterator[Bad]:
     """One bit of the file each, and of the header in it. Not every bit is read."""
-    yield from _series("flip", 64, lambda good, at: flipped(good.archive, at), "can't be unpacked")
+    yield from _series("flip", 60, lambda good, at: flipped(good.archive, at), "can't be unpacked")
     yield from _series(
         "header-flip",
         12,
