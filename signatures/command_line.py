@@ -93,7 +93,8 @@ def _stop(number: int, frame=None) -> NoReturn:
 def _parse(argv: list[str]) -> list[str]:
     try:
         arguments = flags.FLAGS(argv)
-    except flags.Error as error:
+    # Besides its own errors absl raises Python's, for a value that a flag without one is given.
+    except (flags.Error, ValueError) as error:
         complain(f"{error}\n--help lists the flags.")
         sys.exit(USAGE)
     except SystemExit:

@@ -74,13 +74,18 @@ class Report:
 
 def readable(module: Module) -> Iterable[str]:
     """It is a module: its graphs, its variables and its provenance can be read."""
+    unreadable = set()
     for part in ("files", "saved_model", "variables", "provenance"):
         try:
             getattr(module, part)
         except UnreadableError as error:
             yield str(error)
+            unreadable.add(part)
             if part == "files":
                 return  # To open the others may lead anywhere.
+    if unreadable and "provenance" not in unreadable:
+        # Why that is so: `checksums`, which is not run then, would tell.
+        yield from graph_checks.changed_files(module)
 
 
 def ids(format: formats.Format) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from slimhub.signatures import formats
 from slimhub.signatures.interface import tensor_type
-from slimhub.signatures.module import all_nodes
+from slimhub.signatures.module import Module, all_nodes
 from slimhub.signatures.operation_checks import operations
 from slimhub.signatures.subject import Subject
 
@@ -25,13 +25,18 @@ def files(subject: Subject) -> Problems:
 
 def checksums(subject: Subject) -> Problems:
     """Every file has the size and the SHA-256 that the provenance records."""
-    recorded = {file.name: file for file in subject.module.provenance.files}
-    names = set(subject.module.files) - {formats.PROVENANCE}
+    yield from changed_files(subject.module)
+
+
+def changed_files(module: Module) -> Problems:
+    """Files that are not as the provenance records them."""
+    recorded = {file.name: file for file in module.provenance.files}
+    names = set(module.files) - {formats.PROVENANCE}
     yield from differences("file", set(recorded), names)
     for name in sorted(names & recorded.keys()):
-        record, size = recorded[name], subject.module.size(name)
+        record, size = recorded[name], module.size(name)
         # Of another size, it may be so large that its sum takes hours.
-        found = subject.module.file(name).sha256 if size == record.num_bytes else None
+        found = module.file(name).sha256 if size == record.num_bytes else None
         if found != record.sha256:
             yield (
                 f"{name}: expected {record.num_bytes} bytes with the SHA-256 {record.sha256}, "

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -126,11 +127,18 @@ class Module:
             raise UnreadableError(f"variables/ lacks what its object graph names: {absent[0]}")
         return keys
 
-    @property
+    @functools.cached_property
     def variables(self) -> dict[str, str]:
         """Type of each variable on disk, as `tensor_type` has it."""
         dtypes = self.checkpoint.get_variable_to_dtype_map()
         shapes = self.checkpoint.get_variable_to_shape_map()
+        keys = set(self._keys.values())
+        declared = sum(math.prod(shapes[key]) * dtypes[key].size for key in keys)
+        data = [name for name in self.files if name.startswith("variables/variables.data-")]
+        there = sum(map(self.size, data))
+        # TensorFlow would make room for them before it reads.
+        if declared > there:
+            raise UnreadableError(f"variables/ declares {declared} bytes, and has {there}")
         return {
             name: tensor_type(dtypes[key].name, shapes[key]) for name, key in self._keys.items()
         }
