@@ -24,13 +24,16 @@ _CHECKPOINT = flags.DEFINE_string(
     "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, the "
     "http(s) or file URL of an archive, or `synthetic`. Left out: the published archive.",
 )
-_OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of all modules.")
+_OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of modules.")
 _HANDLE_PREFIX = flags.DEFINE_string("handle_prefix", "google/imagenet", "Of the handles.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
 _ALLOW_UNUSED = flags.DEFINE_bool(
     "allow_unused", False, "Ignore variables of the checkpoint that nothing wants."
 )
 flags.mark_flag_as_required("version")
+for _NAME in ("version", "checkpoint", "output", "handle_prefix"):
+    # Given twice, one of the values would be passed over.
+    flags.FLAGS[_NAME].allow_overwrite = False
 
 
 def main(arguments: list[str]) -> int:

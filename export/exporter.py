@@ -17,6 +17,7 @@ from slimhub.export import (
     checkpoint,
     parity,
     publish,
+    reasons,
     restore,
     saved_model,
     scratch,
@@ -123,7 +124,7 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
             write = _WRITERS[promise.format.name].write
             write(staging, promise=promise, graphs=graphs, weights=weights)
         except tf.errors.OpError as error:
-            raise OutputError(f"{target} can't be written: {error.message}") from error
+            raise OutputError(f"{target} can't be written: {reasons.reason(error)}") from error
         provenance = dataclasses.replace(provenance, files=files_in(staging))
         (staging / formats.PROVENANCE).parent.mkdir()
         (staging / formats.PROVENANCE).write_text(provenance.to_json())
@@ -155,7 +156,7 @@ def _check(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint)
             "\n".join([f"{handle} fails its checks, and was not published:", *problems])
         )
     differences = parity.compare(subject, graphs=graphs, checkpoint=source.path)
-    too_large = {key: value for key, value in differences.items() if value > parity.TOLERANCE}
+    too_large = {key: value for key, value in differences.items() if not value <= parity.TOLERANCE}
     if too_large:
         lines = [f"  {key}: {value:.2g}" for key, value in sorted(too_large.items())]
         raise CheckError(

@@ -42,10 +42,16 @@ class ExportRequest:
                 f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
                 "'.', '_' and '-', separated by single slashes."
             )
-        if re.search(r"[*?\[\\]", str(self.output)):
+        output = str(self.output)
+        if re.search(r"[*?\[\\]", output):
             raise UsageError(
-                f"--output={self.output}: TensorFlow takes '*', '?', '[' and '\\' in a path for a "
+                f"--output={output}: TensorFlow takes '*', '?', '[' and '\\' in a path for a "
                 "pattern, and could not load the modules from there."
+            )
+        if not output.isprintable():
+            raise UsageError(
+                f"--output={ascii(output)}: expected UTF-8 without control characters, or TensorFlow "
+                "could not load the modules from there."
             )
 
     def handle(self, model: str, task: str) -> str:

@@ -16,6 +16,8 @@ from slimhub.models.catalog import Model
 
 Shape = tuple[int, ...]
 
+_VARIANCE = "/moving_variance"
+
 
 class Reader:
     """A checkpoint of either format, opened.
@@ -134,10 +136,14 @@ def _read(reader: Reader, shapes: Mapping[str, Shape], weights) -> Iterator[tupl
         elif reader.dtype(name) != "float32":
             yield "! dtype", name, f"checkpoint {reader.dtype(name)}, model float32"
         else:
-            weights[name] = reader.get(name)
-            infinite = np.count_nonzero(~np.isfinite(weights[name]))
+            weights[name] = value = reader.get(name)
+            infinite = np.count_nonzero(~np.isfinite(value))
             if infinite:
-                yield "! value", name, f"{infinite} of {weights[name].size} values are not finite"
+                yield "! value", name, f"{infinite} of {value.size} values are not finite"
+            # Below that, a batch norm gives NaN, which the ReLU of some kernels makes a 0 of.
+            negative = np.count_nonzero(value < 0) if name.endswith(_VARIANCE) else 0
+            if negative:
+                yield "! value", name, f"{negative} of {value.size} values are negative"
 
 
 def _hints(problems, model: Model, reader: Reader) -> Iterator[str]:

@@ -103,6 +103,10 @@ ARRAYS: dict[str, tuple[Change, str]] = {
         for value, names in (("nan", NAMES[::3]), ("+inf", NAMES[1::4]), ("-inf", NAMES[3::4]))
         for i, name in enumerate(names)
     },
+    **{
+        f"negative-variance-{i}": (one_value(name, -0.5), f"! value     {name}  1 of ")
+        for i, name in enumerate(name for name in NAMES if name.endswith("/moving_variance"))
+    },
     "all-nan": (
         lambda arrays: arrays.update({KERNEL: np.full_like(arrays[KERNEL], np.nan)}),
         "9408 of 9408 values are not finite",

@@ -50,7 +50,16 @@ USAGE = {
     "prefix-trailing": (("--version=3", *ONE, "--handle_prefix=a/"), "--handle_prefix=a/: exp"),
     "prefix-newline": (("--version=3", *ONE, "--handle_prefix=a\n"), "--handle_prefix="),
     "prefix-dot": (("--version=3", *ONE, "--handle_prefix=."), "--handle_prefix=.: expected"),
-    "output-pattern": (("--version=3", *ONE, "--output=m*"), "--output=m*: TensorFlow takes"),
+    "two-versions": (("--version=1", "--version=3", *ONE), "--version=3: already defined as 1"),
+    "two-checkpoints": (
+        ("--version=3", *ONE, "--checkpoint=a", "--checkpoint=b"),
+        "--checkpoint=b: already defined as a",
+    ),
+    "two-outputs": (("--version=3", *ONE, "--output=b"), "--output=b: already defined as modules"),
+    "bool-and-value": (("--version=3", "--nooverwrite=1", *ONE), "does not take an argument"),
+    "output-not-utf8": (("--version=3", *ONE[:2], "--output=\udcff"), "expected UTF-8"),
+    "output-newline": (("--version=3", *ONE[:2], "--output=a\nb"), "--output='a\\nb': expected"),
+    "output-pattern": (("--version=3", *ONE[:2], "--output=m*"), "--output=m*: TensorFlow takes"),
 }
 
 # What `--checkpoint` says, and what the message says of it.

@@ -23,7 +23,8 @@ HEAD_BIASES = "InceptionV1/Logits/Conv2d_0c_1x1/biases"
 FEATURES = {KERNEL: (7, 7, 3, 4), BETA: (4,), MEAN: (4,), VARIANCE: (4,)}
 SHAPES = {**FEATURES, HEAD: (1, 1, 4, 1001), HEAD_BIASES: (1001,)}
 WEIGHTS = {
-    name: np.random.RandomState(len(name)).normal(size=shape).astype(np.float32)
+    # No variance is negative.
+    name: np.random.RandomState(len(name)).uniform(size=shape).astype(np.float32)
     for name, shape in SHAPES.items()
 }
 GLOBAL_STEP = {"global_step": np.int64(2016)}
@@ -158,6 +159,12 @@ def test_value(write, value):
     """Weights that aren't finite are refused."""
     lines = refusal(write({BETA: np.array([0, 1, value, 2], np.float32)}))
     assert lines[1:] == [f"  ! value     {BETA}  1 of 4 values are not finite"]
+
+
+def test_negative_variance(write):
+    """No variance may be negative."""
+    lines = refusal(write({VARIANCE: np.array([0, 1, -1, -2], np.float32)}))
+    assert lines[1:] == [f"  ! value     {VARIANCE}  2 of 4 values are negative"]
 
 
 @pytest.mark.parametrize("shape", [(), (5,), (4, 1), (1, 4)])
