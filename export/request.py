@@ -50,7 +50,7 @@ class ExportRequest:
             )
         if not output.isprintable():
             raise UsageError(
-                f"--output={ascii(output)}: expected UTF-8 without control characters, or TensorFlow "
+                f"--output={output!a}: expected UTF-8 without control characters, or TensorFlow "
                 "could not load the modules from there."
             )
 

@@ -262,43 +262,6 @@ def test_nothing_of_the_network(write):
     )
 
 
-def _half(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-UNREADABLE = {
-    # What is done to a checkpoint of the V1 format.
-    "empty": lambda path: path.write_bytes(b""),
-    "text": lambda path: path.write_text("<html>Log in to the network</html>\n" * 99),
-    "truncated": _half,
-    "archive": lambda path: path.write_bytes(b"\x1f\x8b\x08" + bytes(999)),
-    "directory": lambda path: (path.unlink(), path.mkdir()),
-    "absent": Path.unlink,
-}
-
-
-@pytest.mark.parametrize("spoil", UNREADABLE.values(), ids=UNREADABLE)
-def test_unreadable(tmp_path, spoil):
-    """What TensorFlow can't read is a `SourceError` of one line."""
-    path = tmp_path / "inception_v1.ckpt"
-    synthetic.write_checkpoint(WEIGHTS, path)
-    spoil(path)
-    with pytest.raises(SourceError, match=r"^inception_v1\.ckpt can't be read as a Tens") as caught:
-        restore.Reader(path)
-    assert len(str(caught.value).splitlines()) == 1
-    assert len(str(caught.value)) < 400
-    assert caught.value.exit_code == 3
-
-
-@pytest.mark.parametrize("spoil", [_half, Path.unlink])
-def test_unreadable_data(tmp_path, spoil):
-    """A V2 checkpoint whose data is truncated or gone is a `SourceError`, at the latest when it is read."""
-    write_v2(WEIGHTS, tmp_path / "model")
-    spoil(tmp_path / "model.data-00000-of-00001")
-    with pytest.raises(SourceError, match=r"^model can't be read as a TensorFlow checkpoint"):
-        restore.restore(restore.Reader(tmp_path / "model"), model=V1, shapes=SHAPES)
-
-
 @pytest.mark.parametrize("name", ["model", "model.index", "model.data-00000-of-00001"])
 def test_every_damage(tmp_path, name):
     """Whichever byte of a checkpoint is damaged, the right weights come out, or a `SourceError`."""
