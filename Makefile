@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check test test-slow lint format clean
+.PHONY: help demo export check test test-slow fuzz lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -33,6 +33,11 @@ test: $(READY)  ## run the tests: [ARGS=...]
 
 test-slow: $(READY)  ## run the tests of more networks and of longer runs: [ARGS=...]
 	$(PYTEST) -m slow $(ARGS)
+
+fuzz: $(READY)  ## look for inputs that break the reading of archives and modules, for a minute: [SECONDS=60]
+	@$(PY) -c "import hypothesis" 2>/dev/null || \
+		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	TF_CPP_MIN_LOG_LEVEL=3 $(PY) tests/fuzz.py $(or $(SECONDS),60)
 
 lint: $(READY)  ## check style and formatting
 	$(PY) -m ruff check .
