@@ -7,6 +7,7 @@ import glob
 import itertools
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,17 +26,24 @@ def refuse_unpublishable(target: Path, *, overwrite: bool) -> None:
       VersionExistsError: it is there and not to be overwritten.
       OutputError: it is there and no directory, or none can be put there.
     """
-    # Unlike those of `Path`, these never raise: what can't be looked at can't be written either.
-    exists = os.path.lexists(target)
-    if exists and (os.path.islink(target) or not os.path.isdir(target)):
+    try:
+        # At one stroke: without an exchange, a version that others overwrite is gone for a moment.
+        mode = os.lstat(target).st_mode
+    except OSError:
+        # What can't be looked at can't be written either, as the parents tell.
+        mode = None
+    if mode is not None and not stat.S_ISDIR(mode):
         raise OutputError(f"{target} is no directory, and was left as it is.")
-    if exists and not overwrite:
+    if mode is not None and not overwrite:
         raise VersionExistsError(
             f"{target} exists and was left as it is: --overwrite replaces it, --output writes elsewhere."
         )
-    parent = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
-    if not os.path.isdir(parent) or not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
+    # More than once: a run that fails removes parents that it had made, even while they are looked at.
+    for _ in range(10):
+        parent = next(parent for parent in target.absolute().parents if os.path.lexists(parent))
+        if os.path.isdir(parent) and os.access(parent, os.W_OK | os.X_OK):
+            return
+    raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
 
 
 @contextlib.contextmanager
@@ -82,14 +90,15 @@ def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def _enter_beside(target: Path, stack: contextlib.ExitStack, created: list[Path]) -> Path:
     """A directory that is there until `stack` ends, and its parents, of which it notes those it made."""
-    prefix, attempts = _staging_prefix(target), 10
+    prefix, attempts = _staging_prefix(target), 100
     while True:
         try:
             _make_parents(target, created)
             # Not with `tempfile`: a published module has the modes of any new directory.
             return stack.enter_context(scratch.directory(target.parent, prefix=prefix))
-        except FileNotFoundError:
-            # Another run failed just now, and removed the parents that it had made.
+        except (FileNotFoundError, FileExistsError):
+            # Another run failed just now, and removed the parents that it had made. (One that was
+            # there a moment ago, and is no directory now, is said to exist.)
             attempts -= 1
             if not attempts:
                 raise
