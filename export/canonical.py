@@ -30,7 +30,9 @@ def rewrite(directory: Path) -> None:
     path.write_bytes(content)
     serialized = fingerprinting.CreateFingerprintDef(str(directory))
     fingerprint = fingerprint_pb2.FingerprintDef.FromString(serialized)
-    fingerprint.uuid = str(int.from_bytes(hashlib.sha256(content).digest()[:16], "big"))
+    # TensorFlow 2.16 has none; later ones draw it.
+    if "uuid" in fingerprint.DESCRIPTOR.fields_by_name:
+        fingerprint.uuid = str(int.from_bytes(hashlib.sha256(content).digest()[:16], "big"))
     (directory / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
