@@ -4,6 +4,7 @@ The archive is read twice: to its very end before the first byte is written, che
 the gzip included, and once more for the copy. Names in it are compared, never used.
 """
 
+import errno
 import gzip
 import itertools
 import tarfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from slimhub.export.errors import ArchiveError
 
 _CHUNK = 1 << 20
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # What `tarfile` and `gzip` raise, between them, for bytes that are not what they should be.
 _DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
 # An archive with more members is not the expected one; its message need not name them all.
@@ -59,11 +61,15 @@ def extract(archive: Path, *, member: str, max_bytes: int, into: Path) -> Path:
             stream.seek(info.offset_data)
             return _copy(stream, path=into / member, num_bytes=info.size)
     except (OSError, *_DAMAGE) as error:
+        advice = (
+            "There must be room for it: TMPDIR chooses another directory."
+            if getattr(error, "errno", None) in _NO_ROOM
+            else "Get the archive anew from where it is published, or unpack it by hand\n"
+            f"and pass --checkpoint=/path/to/{member}"
+        )
         raise ArchiveError(
             f"{archive} can't be unpacked into {into}: {error}\n"
-            f"Expected a .tar.gz of one file, {member}, of at most {max_bytes} bytes.\n"
-            "Get the archive anew from where it is published, or unpack it by hand\n"
-            f"and pass --checkpoint=/path/to/{member}"
+            f"Expected a .tar.gz of one file, {member}, of at most {max_bytes} bytes.\n{advice}"
         ) from error
 
 

@@ -37,9 +37,9 @@ def show(
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]
     if as_json:
-        print(to_json(done))
+        command_line.show(to_json(done))
     elif published:
-        command_line.console().print(_table(published))
+        command_line.show(_table(published))
     for error, handles in _failures(done).items():
         command_line.complain(f"{', '.join(handles)} not exported:\n{error}")
     return done

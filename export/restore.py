@@ -13,6 +13,7 @@ import tensorflow as tf
 from slimhub.export.errors import RestoreError, SourceError
 from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
+from slimhub.signatures.printable import printable
 
 Shape = tuple[int, ...]
 
@@ -71,11 +72,6 @@ class Reader:
                 f"prefix of a V2 one): {what}{reason(error)}. Get it anew; "
                 "if it is an archive, its name must end in .tar.gz or .tgz."
             ) from error
-
-
-def printable(name: str) -> str:
-    """A variable's name on one line: whoever wrote a checkpoint may have put anything into it."""
-    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def num_classes(reader: Reader, *, model: Model) -> int:

@@ -5,7 +5,7 @@ Usage: python -m slimhub.signatures [--json] [--timeout=600] DIR...
 A directory may hold anything. Each is checked in a process of its own, with bounded time and
 memory, and nothing in it is run before its operations are known to be harmless.
 
-Exits with 0 if all do, 1 if any check fails, 2 if no directory is given.
+Exits with 0 if all do, 1 if any check fails, 2 if no directory is given, 5 if that can't be told.
 """
 
 import json
@@ -36,11 +36,10 @@ def main(directories: list[str]) -> int:
 
     reports = [isolated.check(Path(directory), timeout=_TIMEOUT.value) for directory in directories]
     if command_line.JSON.value:
-        print(json.dumps([json.loads(report.to_json()) for report in reports], indent=2))
+        records = [json.loads(report.to_json()) for report in reports]
+        command_line.show(json.dumps(records, indent=2))
     else:
-        console = command_line.console()
-        for report in reports:
-            console.print(_table(report))
+        command_line.show(*map(_table, reports))
     return 0 if all(report.ok for report in reports) else 1
 
 

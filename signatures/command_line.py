@@ -11,14 +11,18 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import BinaryIO, NoReturn
 
 from absl import app, flags
 from absl import logging as absl_logging
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
+from slimhub.signatures.printable import printable
+
 USAGE = 2
+UNWRITABLE = 5
 
 JSON = flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
@@ -36,21 +40,39 @@ def run(main: Callable[[list[str]], int]) -> None:
     """
     # Names of files and of what is in them may be any bytes.
     sys.stdout.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
-    except KeyboardInterrupt:
-        _stop(signal.SIGINT)
+    _on_signals(_stop)
+    app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
 
 
 def complain(message: str) -> None:
     """Prints an error as the last word on stderr: in red on a terminal."""
-    sys.stdout.flush()
+    message = "\n".join(map(printable, message.split("\n")))
     console = Console(stderr=True)
-    if console.is_terminal:
-        console.print(Text(message, style="red"), soft_wrap=True)
-    else:
-        print(message, file=sys.stderr, flush=True)
+    # If nobody can be told, the exit code still tells.
+    with contextlib.suppress(OSError):
+        if console.is_terminal:
+            console.print(Text(message, style="red"), soft_wrap=True)
+        else:
+            print(message, file=sys.stderr, flush=True)
+
+
+def show(*results: str | Table) -> None:
+    """Prints results on stdout: text as it is, tables as wide as the terminal, and never folded elsewhere.
+
+    Ends the process with the exit code 5 if that can't be written.
+    """
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    try:
+        for result in results:
+            print(result) if isinstance(result, str) else console.print(result)
+        sys.stdout.flush()
+    except OSError as error:
+        # Nor could the interpreter, which would try it again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(f"Standard output can't be written: {error}")
+        sys.exit(UNWRITABLE)
 
 
 @contextlib.contextmanager
@@ -59,34 +81,65 @@ def quiet_imports() -> Iterator[None]:
 
     TensorFlow tells of missing GPUs then, whatever the log level. If the import fails, it is shown.
     """
-    if _verbose():
-        yield
-        return
-    sys.stderr.flush()
     kept = os.dup(2)
-    with tempfile.TemporaryFile() as said:
+
+    def stop(number: int, frame) -> NoReturn:
+        # There is nothing to clear up yet, and libraries take an exception for one of their own.
+        del frame
+        os.dup2(kept, 2)
+        _say_stopped(number)
+        os._exit(128 + number)
+
+    _on_signals(stop)
+    try:
+        with contextlib.nullcontext() if _verbose() else _held_back(kept):
+            yield
+    finally:
+        _on_signals(_stop)
+        os.close(kept)
+
+
+@contextlib.contextmanager
+def _held_back(stderr: int) -> Iterator[None]:
+    """Holds back what is printed on stderr, of which we have another descriptor; unless the block fails."""
+    sys.stderr.flush()
+    with _anywhere() as said:
         os.dup2(said.fileno(), 2)
         try:
             yield
         except BaseException:
-            os.dup2(kept, 2)
+            os.dup2(stderr, 2)
             said.seek(0)
             shutil.copyfileobj(said, sys.stderr.buffer)
             raise
         finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+            os.dup2(stderr, 2)
 
 
-def console() -> Console:
-    """For tables on stdout: as wide as the terminal, and never folded elsewhere."""
-    found = Console()
-    return found if found.is_terminal else Console(width=160)
+def _anywhere() -> BinaryIO:
+    """A temporary file; nowhere, if there is no place for one, which is for others to say."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return open(os.devnull, "r+b")
 
 
-def _stop(number: int, frame=None) -> NoReturn:
+def _on_signals(handler: Callable | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
+def _say_stopped(number: int) -> None:
+    # Not with `print`, in the midst of which the signal may have come.
+    with contextlib.suppress(OSError):
+        os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
+
+
+def _stop(number: int, frame) -> NoReturn:
+    """Ends the process as an error does; another signal does not keep it from clearing up."""
     del frame
-    complain(f"Stopped by {signal.Signals(number).name}.")
+    _on_signals(signal.SIG_IGN)
+    _say_stopped(number)
     sys.exit(128 + number)
 
 

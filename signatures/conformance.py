@@ -24,6 +24,7 @@ from slimhub.signatures import (
     value_checks,
 )
 from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.printable import printable
 from slimhub.signatures.subject import Subject
 
 _OF_FORMAT = {formats.TF1_HUB.name: tf1_checks, formats.TF2_SAVED_MODEL.name: tf2_checks}
@@ -58,7 +59,7 @@ class Report:
     @property
     def title(self) -> str:
         """What it is of, as a terminal can show it."""
-        return "\n".join(filter(None, (_printable(self.directory), self.handle)))
+        return "\n".join(filter(None, (printable(self.directory), self.handle)))
 
     @property
     def ok(self) -> bool:
@@ -133,7 +134,7 @@ def check_subject(
         if all(results[check].status == "passed" for check in GATE) and run(loads, subject):
             for check in others:
                 run(check, subject)
-        handle, weights = _printable(record.handle), record.weights
+        handle, weights = printable(record.handle), record.weights
     else:
         # Of a format that can't be known, these are the checks that it would have had anyway.
         format, handle, weights = None, None, None
@@ -162,11 +163,11 @@ def _result(check: Callable, subject) -> Result:
         # NaN is a finding of its check, and needs no warning.
         with np.errstate(invalid="ignore", over="ignore"):
             for problem in check(subject):
-                problems.append(_printable(problem))
+                problems.append(printable(problem))
     except UnreadableError as error:
-        problems.append(_printable(str(error)))
+        problems.append(printable(str(error)))
     except Exception as error:  # A module may be broken in ways that no check foresees.
-        problems.append(_printable(f"the check itself failed: {running.describe(error)}"))
+        problems.append(printable(f"the check itself failed: {running.describe(error)}"))
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
         problems[_MOST_PROBLEMS:] = [f"and {more} more"]
@@ -176,11 +177,6 @@ def _result(check: Callable, subject) -> Result:
 
 def _pending(check: Callable, status: str) -> Result:
     return Result(id=_id(check), description=check.__doc__, status=status)
-
-
-def _printable(text: str) -> str:
-    """Without what would do something to a terminal: names in a module may hold any character."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _id(check: Callable) -> str:

@@ -20,7 +20,7 @@ _CLASSES = ("_generic_user_object", "trackable_list_wrapper", "signature_map")
 
 
 def operations(subject: Subject) -> Problems:
-    """Only operations of inference and, where it is for training, of batch-norm updates and dropout; only objects that run nothing when they are loaded."""
+    """Nothing runs but operations of inference and, for training, of batch-norm updates and dropout."""
     for label, modes, meta_graph in subject.meta_graphs():
         allowed = subject.promise.format.operations[modes[0].tags]
         savers = _savers(meta_graph)

@@ -25,7 +25,6 @@ from stem import export_stem
 from slimhub.export import archive, exporter, synthetic
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import contract
 
 SLOW = pytest.mark.slow
 # Whole networks, each model and each task of every format; the others with `make test-slow`.

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import program
-from absl import flags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,14 +30,7 @@ class Hostile:
 
 def check(directory: Path, *arguments: str, **how) -> program.Done:
     """Runs the command line of checks in a directory; arguments as for `program.run`."""
-    how = {"before": only_checks, **how}
     return program.run(*arguments, command=program.CHECK, cwd=directory, **how)
-
-
-def only_checks() -> None:
-    """Forgets the flags of the other command line, which is loaded in the same process."""
-    for flag in flags.FLAGS.flags_by_module_dict()["slimhub.export.__main__"]:
-        delattr(flags.FLAGS, flag.name)
 
 
 def listing(directory: Path) -> dict[str, tuple[int, int]]:

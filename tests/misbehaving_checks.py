@@ -6,7 +6,6 @@ import signal
 import time
 
 import numpy as np
-from hostile import only_checks
 
 from slimhub.signatures import graph_checks
 
@@ -64,7 +63,6 @@ WAYS = {
 
 def misbehave(way: str) -> None:
     """Replaces the check `provenance`, the second after `readable`, in this process."""
-    only_checks()
     behave, _ = WAYS[way]
 
     def provenance(subject):

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from absl import flags
+
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["preloaded"])
 
@@ -50,12 +52,17 @@ class Run:
             raise AssertionError(f"no end after {timeout} s")
         done = Done(
             code=self.process.exitcode,
-            stdout=self.stdout.read_text(),
-            stderr=self.stderr.read_text(),
+            stdout=_text(self.stdout),
+            stderr=_text(self.stderr),
         )
         # No end of a program may be a traceback.
         assert "Traceback" not in done.stdout + done.stderr, done.stderr
         return done
+
+
+def _text(path: Path) -> str:
+    """Of a file that a run killed at its very begin has not made yet, none."""
+    return path.read_text() if path.exists() else ""
 
 
 def start(
@@ -102,6 +109,10 @@ def _run(command, arguments, cwd: Path, output: Path, before, environment) -> No
     os.chdir(cwd)
     os.environ.update(environment)
     sys.argv = [command, *arguments]
+    for name in {EXPORT, CHECK} - {command}:
+        # Loaded in the same process, it would have its flags given.
+        for flag in flags.FLAGS.flags_by_module_dict()[name]:
+            delattr(flags.FLAGS, flag.name)
     if before is not None:
         before()
     sys.modules[command].run()

@@ -1,5 +1,6 @@
 """What both command lines print, and where: tables, JSON, errors, and nothing of TensorFlow's."""
 
+import functools
 import json
 import os
 import pty
@@ -144,3 +145,57 @@ def test_json_of_an_error(cwd):
     assert done.stderr == f"{STEM} not exported:\n{error['message']}\n"
     assert found.pop("handle") == STEM
     assert set(found.values()) == {None}
+
+
+FULL = {
+    # What can't be written, the flags, and the exit code.
+    "stdout": (("--json", "--checkpoint=synthetic"), 1, 5),
+    "table": (("--checkpoint=synthetic",), 1, 5),
+    "stderr": (("--checkpoint=absent",), 2, 3),
+}
+
+
+def write_to_full_device(descriptor):
+    os.dup2(os.open("/dev/full", os.O_WRONLY), descriptor)
+
+
+@pytest.mark.parametrize(("flags", "descriptor", "code"), FULL.values(), ids=FULL)
+def test_nobody_can_be_told(cwd, flags, descriptor, code):
+    """What can't be printed is an exit code at least, and changes nothing of what was done."""
+    before = functools.partial(write_to_full_device, descriptor)
+    done = program.run(*program.STEM_ONLY, "--version=3", *flags, cwd=cwd, before=before)
+    assert (done.code, done.stdout) == (code, "")
+    assert (cwd / "modules" / STEM / "saved_model.pb").exists() == (descriptor == 1)
+    assert ("No space left on device" in done.stderr) == (descriptor == 1)
+
+
+STOPPED = """
+import os, signal, sys
+from absl import flags
+from slimhub.signatures import command_line
+
+def main(arguments):
+    with command_line.quiet_imports():
+        print("a library: no such GPU", file=sys.stderr)
+        try:
+            os.kill(os.getpid(), signal.{})
+        except BaseException:
+            raise ImportError("initialization failed")
+
+command_line.run(main)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize("flags", [(), ("--verbosity=0",)], ids=["quiet", "verbose"])
+def test_stopped_while_importing(name, code, flags):
+    """While libraries are imported, which may take an exception for their own, a signal ends the run, too."""
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED.format(name), *flags],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == code
+    assert done.stderr.splitlines()[-1] == f"Stopped by {name}."
+    assert ("GPU" in done.stderr) == bool(flags)

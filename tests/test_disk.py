@@ -130,7 +130,7 @@ def test_full_temporary_directory(place, weights, options, code, says):
     done, left = export_on_small_disk(
         place, 3, options, at=place.tmp, checkpoint=weights["archive"]
     )
-    assert_fails(done, code, says, str(place.tmp), "No space left")
+    assert_fails(done, code, says, str(place.tmp), "No space left", "TMPDIR chooses")
     assert left == []
     assert place.is_untouched()
 

@@ -103,9 +103,7 @@ BREAKAGES = {
     "missing_node": breakage(
         lambda m: rewire(m.infer, FEATURES, 0, "absent"), "Unknown input node 'absent'", "loads"
     ),
-    "damaged_variables": breakage(
-        damage, "Checksum does not match", "loads", "finite-variables"
-    ),
+    "damaged_variables": breakage(damage, "Checksum does not match", "loads", "finite-variables"),
     "no_variables": breakage(
         lambda m: (m.directory / "variables/variables.data-00000-of-00001").unlink(),
         "variables.data-00000-of-00001; No such file",
