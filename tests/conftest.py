@@ -27,7 +27,7 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 
 SLOW = pytest.mark.slow
-# Whole networks, each model and each task of every format; the others with `make test-slow`.
+# Whole networks, each model and each version; the others with `make test-slow`.
 MODULES = (
     pytest.param(("inception_v1", "classification", 3)),
     pytest.param(("inception_v2", "classification", 3)),
@@ -36,7 +36,10 @@ MODULES = (
     pytest.param(("inception_v2", "feature_vector", 3), marks=SLOW),
     pytest.param(("inception_v2", "classification", 1), marks=SLOW),
 )
-MODULES_5 = (("inception_v1", "feature_vector", 5), ("inception_v2", "classification", 5))
+MODULES_5 = (
+    pytest.param(("inception_v1", "feature_vector", 5)),
+    pytest.param(("inception_v2", "classification", 5), marks=SLOW),
+)
 
 
 def pytest_collection_modifyitems(items):

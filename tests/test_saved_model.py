@@ -21,9 +21,12 @@ _WHOLE = [
     pytest.param(
         (catalog.get(name), task),
         id=f"{name}-{task}",
-        marks=pytest.mark.xdist_group(f"{name}-5"),
+        marks=[pytest.mark.xdist_group(f"{name}-5"), *marks],
     )
-    for name, task in (("inception_v1", "feature_vector"), ("inception_v2", "classification"))
+    for name, task, *marks in (
+        ("inception_v1", "feature_vector"),
+        ("inception_v2", "classification", pytest.mark.slow),
+    )
 ]
 
 

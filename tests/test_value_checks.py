@@ -104,13 +104,6 @@ BREAKAGES = {
         lambda m: rewire(m.infer, FEATURES, 0, "absent"), "Unknown input node 'absent'", "loads"
     ),
     "damaged_variables": breakage(damage, "Checksum does not match", "loads", "finite-variables"),
-    "no_variables": breakage(
-        lambda m: (m.directory / "variables/variables.data-00000-of-00001").unlink(),
-        "variables.data-00000-of-00001; No such file",
-        "loads",
-        "files",
-        "finite-variables",
-    ),
     "not_squeezed": breakage(
         lambda m: node(m.train, FEATURES).attr["squeeze_dims"].list.i.pop(),
         "{train} default default: expected float32 [?, 192], got float32 [2, 1, 192]",
