@@ -50,8 +50,15 @@ def pytest_collection_modifyitems(items):
             if callspec is not None and fixture in callspec.params:
                 model, _, version = callspec.params[fixture]
                 item.add_marker(pytest.mark.xdist_group(f"{model}-{version}"))
-    # The long ones first: the short ones then fill up whichever worker is done.
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    items.sort(key=_when)
+
+
+def _when(item) -> int:
+    """The long ones first: the short ones then fill up whichever worker is done."""
+    group = item.get_closest_marker("xdist_group")
+    if group is None:
+        return 2
+    return 0 if item.get_closest_marker("slow") and group.args[0].startswith("kills") else 1
 
 
 @pytest.fixture(scope="session")

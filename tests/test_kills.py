@@ -21,7 +21,14 @@ KILLS = 25
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-@pytest.fixture(scope="module", params=[3, 5], ids=["3", "5"])
+VERSIONS = [
+    # Side by side: they take minutes.
+    pytest.param(version, id=str(version), marks=pytest.mark.xdist_group(f"kills-{version}"))
+    for version in (3, 5)
+]
+
+
+@pytest.fixture(scope="module", params=VERSIONS)
 def whole(request, tmp_path_factory) -> Whole:
     """A run that nobody stops, of one version after the other."""
     return whole_run(tmp_path_factory.mktemp("whole"), request.param)
