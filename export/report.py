@@ -33,6 +33,7 @@ def show(
         total = len(request.models) * len(request.tasks)
         task = bar.add_task("exporting", total=total)
         for outcome in outcomes:
+            command_line.exit_if_stopped()
             done.append(outcome)
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]

@@ -24,6 +24,9 @@ from slimhub.signatures.printable import printable
 USAGE = 2
 UNWRITABLE = 5
 
+# The signal that ended the process, if one did.
+_stopped_by: list[int] = []
+
 JSON = flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
 # What TensorFlow calls the least that is logged, by absl's verbosity; beyond, it is silent.
@@ -41,7 +44,17 @@ def run(main: Callable[[list[str]], int]) -> None:
     # Names of files and of what is in them may be any bytes.
     sys.stdout.reconfigure(errors="backslashreplace")
     _on_signals(_stop)
-    app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+    try:
+        app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
+    finally:
+        # Whatever became of the exception on its way through libraries.
+        exit_if_stopped()
+
+
+def exit_if_stopped() -> None:
+    """Ends the process if a signal came before; libraries may have taken its exception for their own."""
+    if _stopped_by:
+        sys.exit(128 + _stopped_by[0])
 
 
 def complain(message: str) -> None:
@@ -135,12 +148,13 @@ def _say_stopped(number: int) -> None:
         os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
 
 
-def _stop(number: int, frame) -> NoReturn:
+def _stop(number: int, frame) -> None:
     """Ends the process as an error does; another signal does not keep it from clearing up."""
     del frame
     _on_signals(signal.SIG_IGN)
+    _stopped_by.append(number)
     _say_stopped(number)
-    sys.exit(128 + number)
+    exit_if_stopped()
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -199,3 +199,29 @@ def test_stopped_while_importing(name, code, flags):
     assert done.returncode == code
     assert done.stderr.splitlines()[-1] == f"Stopped by {name}."
     assert ("GPU" in done.stderr) == bool(flags)
+
+
+TAKEN = """
+import os, signal
+from slimhub.signatures import command_line
+
+def main(arguments):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except BaseException:
+        {}
+
+command_line.run(main)
+"""
+
+
+@pytest.mark.parametrize("instead", ["raise AttributeError('_type_spec')", "return 0"])
+def test_stop_that_a_library_takes(instead):
+    """A run is stopped though a library raises an exception of its own instead, or none."""
+    done = subprocess.run(
+        [sys.executable, "-c", TAKEN.format(instead)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert (done.returncode, done.stderr) == (130, "Stopped by SIGINT.\n")
