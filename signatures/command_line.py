@@ -105,7 +105,7 @@ def quiet_imports() -> Iterator[None]:
 
     _on_signals(stop)
     try:
-        with contextlib.nullcontext() if _verbose() else _held_back(kept):
+        with contextlib.nullcontext() if _verbose() else held_back(kept):
             yield
     finally:
         _on_signals(_stop)
@@ -113,7 +113,7 @@ def quiet_imports() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _held_back(stderr: int) -> Iterator[None]:
+def held_back(stderr: int) -> Iterator[None]:
     """Holds back what is printed on stderr, of which we have another descriptor; unless the block fails."""
     sys.stderr.flush()
     with _anywhere() as said:

@@ -19,6 +19,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 gc.set_threshold(200_000, 50, 100)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
+import quietly  # noqa: F401
 from publishing import write
 from stem import export_stem
 

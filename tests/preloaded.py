@@ -2,6 +2,7 @@
 
 import gc
 
+import quietly  # noqa: F401
 import tf_slim
 from stem import STEM, STEM_BASE
 
