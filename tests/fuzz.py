@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import hypothesis
+import quietly  # noqa: F401
 from fuzz_inputs import inputs
 from fuzz_targets import TARGETS
 from stem import export_stem
