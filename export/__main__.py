@@ -31,6 +31,7 @@ _ALLOW_UNUSED = flags.DEFINE_bool(
     "allow_unused", False, "Ignore variables of the checkpoint that nothing wants."
 )
 flags.mark_flag_as_required("version")
+flags.register_validator("output", bool, "expected a directory")
 for _NAME in ("version", "checkpoint", "output", "handle_prefix"):
     # Given twice, one of the values would be passed over.
     flags.FLAGS[_NAME].allow_overwrite = False

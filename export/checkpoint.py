@@ -25,12 +25,27 @@ class Checkpoint:
     Attributes:
       path: what TensorFlow's readers take: the file of a V1 checkpoint, or the prefix of a V2 one.
       status: `verified`, `unverified` or `synthetic`.
-      files: those that it was read from, an archive before its member.
+      files: those that it is read from, an archive before its member, as they were at first.
+      places: of these files.
     """
 
     path: Path
     status: str
     files: tuple[File, ...]
+    places: tuple[Path, ...]
+
+    def refuse_changed(self) -> None:
+        """Raises `SourceError` unless what was read is what was recorded."""
+        for file, place in zip(self.files, self.places, strict=True):
+            try:
+                found = File.read(place).sha256
+            except OSError as error:
+                found = str(error)
+            if found != file.sha256:
+                raise SourceError(
+                    f"{place} changed while it was read: expected the SHA-256 {file.sha256}, got "
+                    f"{found}. Export again when nobody writes it any more."
+                )
 
 
 def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
@@ -91,7 +106,12 @@ def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = Non
     member = archive.extract(
         path, member=published.member, max_bytes=published.max_member_bytes, into=workdir
     )
-    return Checkpoint(path=member, status=status, files=(source, File.read(member)))
+    return Checkpoint(
+        path=member,
+        status=status,
+        files=(source, File.read(member)),
+        places=(path, member),
+    )
 
 
 def _bare(path: Path, *, workdir: Path) -> Checkpoint:
@@ -115,7 +135,12 @@ def _bare(path: Path, *, workdir: Path) -> Checkpoint:
             f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
         )
     sources = tuple(map(File.read, files))
-    return Checkpoint(path=_literal(path, files, workdir), status="unverified", files=sources)
+    return Checkpoint(
+        path=_literal(path, files, workdir),
+        status="unverified",
+        files=sources,
+        places=tuple(files),
+    )
 
 
 def _literal(path: Path, files: list[Path], workdir: Path) -> Path:

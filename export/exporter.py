@@ -27,7 +27,7 @@ from slimhub.export import (
 from slimhub.export.errors import CheckError, ExportError, OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, formats
+from slimhub.signatures import conformance, formats, signals
 from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
@@ -72,6 +72,7 @@ def export(request: ExportRequest) -> Iterator[Outcome]:
                 handle = request.handle(name, task)
                 target = request.output / handle
                 try:
+                    publish.clear_up(target)
                     publish.refuse_unpublishable(target, overwrite=request.overwrite)
                     # Not before a module wants it, and once a model: it may be a download.
                     source = source or _resolve(request, model, stack)
@@ -125,11 +126,17 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
             write(staging, promise=promise, graphs=graphs, weights=weights)
         except tf.errors.OpError as error:
             raise OutputError(f"{target} can't be written: {reasons.reason(error)}") from error
+        signals.exit_if_stopped()
         provenance = dataclasses.replace(provenance, files=files_in(staging))
         (staging / formats.PROVENANCE).parent.mkdir()
         (staging / formats.PROVENANCE).write_text(provenance.to_json())
-        with contextlib.closing(Subject(Module(staging), promise)) as subject:
-            figure = _check(subject, provenance.handle, graphs, source)
+        try:
+            with contextlib.closing(Subject(Module(staging), promise)) as subject:
+                figure = _check(subject, provenance.handle, graphs, source)
+        finally:
+            signals.exit_if_stopped()
+            # If it was, that is why a check failed; and if none did, the record is wrong.
+            source.refuse_changed()
         num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return Outcome(
         handle=provenance.handle,

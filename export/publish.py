@@ -46,6 +46,11 @@ def refuse_unpublishable(target: Path, *, overwrite: bool) -> None:
     raise OutputError(f"{target} can't be written: {parent} is no directory to write into.")
 
 
+def clear_up(target: Path) -> None:
+    """Removes what a run left beside `target` that was killed, where we may."""
+    scratch.clear(target.parent, prefix=_staging_prefix(target))
+
+
 @contextlib.contextmanager
 def staging(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A new directory beside `target` that takes its place when the block ends well.

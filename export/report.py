@@ -11,7 +11,7 @@ from rich.table import Table
 from slimhub.export.errors import ExportError
 from slimhub.export.exporter import Outcome
 from slimhub.export.request import ExportRequest
-from slimhub.signatures import command_line
+from slimhub.signatures import command_line, signals
 
 
 def show(
@@ -33,7 +33,7 @@ def show(
         total = len(request.models) * len(request.tasks)
         task = bar.add_task("exporting", total=total)
         for outcome in outcomes:
-            command_line.exit_if_stopped()
+            signals.exit_if_stopped()
             done.append(outcome)
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]
@@ -82,7 +82,7 @@ def _table(outcomes: list[Outcome]) -> Table:
     # Which weights these are must not be overlooked: it stands above and not in a column.
     weights = "\n".join(dict.fromkeys(outcome.weights for outcome in outcomes))
     table = Table(title=f"Weights: {weights}", title_justify="left")
-    table.add_column("handle", no_wrap=True)
+    table.add_column("handle", overflow="fold")
     for heading in ("classes", "signatures", "size", "parity", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
     for outcome in outcomes:

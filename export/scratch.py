@@ -32,7 +32,7 @@ def directory(parent: Path, *, prefix: str, mode: int = 0o777) -> Iterator[Path]
     Raises:
       OSError: it can't be made.
     """
-    _clear(parent, prefix=prefix)
+    clear(parent, prefix=prefix)
     path, descriptor = _new(parent, prefix), None
     try:
         path.mkdir(mode)
@@ -101,7 +101,7 @@ def _lock(path: Path, *, left: bool = False) -> int | None:
     return None
 
 
-def _clear(parent: Path, *, prefix: str) -> None:
+def clear(parent: Path, *, prefix: str) -> None:
     """Removes what runs left that were killed, where we may."""
     name = re.compile(re.escape(prefix) + "[0-9a-f]{8}")
     # Another's, a file, a link: nothing that is there is a reason not to begin.

@@ -5,7 +5,8 @@ same bytes on every machine. Magnitudes are such that activations keep their siz
 to layer and different images get different logits.
 """
 
-import gzip
+import io
+import struct
 import tarfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,8 @@ from slimhub.models.catalog import Model
 
 _SEED = 20160828
 _STEPS = 1 << 20
+# The most that a stored block takes.
+_BLOCK = 0xFFFF
 
 # Of a ReLU's output, when its input is standard normal: E[max(z, 0)^2] - E[max(z, 0)]^2.
 _RELU_VARIANCE = 0.5 - 1 / (2 * np.pi)
@@ -29,18 +32,29 @@ def write_archive(model: Model, *, into: Path) -> Path:
     checkpoint = into / model.archive.member
     write_checkpoint(weights(model), checkpoint)
     archive = into / model.archive.name
-    # Level 1: random floats hardly compress.
+    content = io.BytesIO()
     with (
-        archive.open("wb") as raw,
-        gzip.GzipFile(filename="", fileobj=raw, mode="wb", compresslevel=1, mtime=0) as stream,
-        tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-        checkpoint.open("rb") as content,
+        tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as tar,
+        checkpoint.open("rb") as file,
     ):
         member = tarfile.TarInfo(model.archive.member)
         member.size = checkpoint.stat().st_size
-        tar.addfile(member, content)
+        tar.addfile(member, file)
+    archive.write_bytes(_gzip(content.getvalue()))
     checkpoint.unlink()
     return archive
+
+
+def _gzip(content: bytes) -> bytes:
+    """A gzip of it (RFC 1952) in stored blocks (RFC 1951): compressed bytes depend on the library."""
+    header = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff"
+    blocks = []
+    for at in range(0, len(content), _BLOCK):
+        block = content[at : at + _BLOCK]
+        last = at + _BLOCK >= len(content)
+        blocks += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
+    trailer = struct.pack("<II", zlib.crc32(content), len(content) % 2**32)
+    return b"".join([header, *blocks, trailer])
 
 
 def write_checkpoint(arrays: dict[str, np.ndarray], path: Path) -> None:

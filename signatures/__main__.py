@@ -17,8 +17,12 @@ from rich.table import Table
 
 from slimhub.signatures import command_line
 
-_TIMEOUT = flags.DEFINE_float(
-    "timeout", 600, "Seconds that the checks of one directory may take.", lower_bound=0
+_TIMEOUT = flags.DEFINE_integer(
+    "timeout",
+    600,
+    "Seconds that the checks of one directory may take.",
+    lower_bound=0,
+    upper_bound=86_400,
 )
 
 _STYLES = {"passed": "green", "failed": "red", "not run": "yellow"}

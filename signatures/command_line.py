@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -19,13 +18,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from slimhub.signatures import signals
 from slimhub.signatures.printable import printable
 
 USAGE = 2
 UNWRITABLE = 5
-
-# The signal that ended the process, if one did.
-_stopped_by: list[int] = []
 
 JSON = flags.DEFINE_bool("json", False, "Print the report as JSON.")
 
@@ -41,20 +38,27 @@ def run(main: Callable[[list[str]], int]) -> None:
 
     TensorFlow must not have been imported yet: it reads how much to log then.
     """
+    _open_closed()
     # Names of files and of what is in them may be any bytes.
     sys.stdout.reconfigure(errors="backslashreplace")
-    _on_signals(_stop)
+    signals.install()
     try:
         app.run(lambda argv: main(argv[1:]), flags_parser=_parse)
     finally:
         # Whatever became of the exception on its way through libraries.
-        exit_if_stopped()
+        signals.exit_if_stopped()
 
 
-def exit_if_stopped() -> None:
-    """Ends the process if a signal came before; libraries may have taken its exception for their own."""
-    if _stopped_by:
-        sys.exit(128 + _stopped_by[0])
+def _open_closed() -> None:
+    """Has the standard streams that were closed lead nowhere, or a file would get one's number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+        if getattr(sys, name) is None:
+            stream = open(number, "w" if number else "r", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def complain(message: str) -> None:
@@ -100,15 +104,15 @@ def quiet_imports() -> Iterator[None]:
         # There is nothing to clear up yet, and libraries take an exception for one of their own.
         del frame
         os.dup2(kept, 2)
-        _say_stopped(number)
+        signals.say_stopped(number)
         os._exit(128 + number)
 
-    _on_signals(stop)
+    signals.handle(stop)
     try:
         with contextlib.nullcontext() if _verbose() else held_back(kept):
             yield
     finally:
-        _on_signals(_stop)
+        signals.install()
         os.close(kept)
 
 
@@ -137,26 +141,6 @@ def _anywhere() -> BinaryIO:
         return open(os.devnull, "r+b")
 
 
-def _on_signals(handler: Callable | signal.Handlers) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handler)
-
-
-def _say_stopped(number: int) -> None:
-    # Not with `print`, in the midst of which the signal may have come.
-    with contextlib.suppress(OSError):
-        os.write(2, f"Stopped by {signal.Signals(number).name}.\n".encode())
-
-
-def _stop(number: int, frame) -> None:
-    """Ends the process as an error does; another signal does not keep it from clearing up."""
-    del frame
-    _on_signals(signal.SIG_IGN)
-    _stopped_by.append(number)
-    _say_stopped(number)
-    exit_if_stopped()
-
-
 def _parse(argv: list[str]) -> list[str]:
     try:
         arguments = flags.FLAGS(argv)
@@ -164,6 +148,10 @@ def _parse(argv: list[str]) -> list[str]:
     except (flags.Error, ValueError) as error:
         complain(f"{error}\n--help lists the flags.")
         sys.exit(USAGE)
+    except OSError as error:
+        # --help could not be printed.
+        complain(f"Standard output can't be written: {error}")
+        sys.exit(UNWRITABLE)
     except SystemExit:
         # --help was printed, which absl takes for a failure.
         sys.exit(0)

@@ -20,7 +20,7 @@ from slimhub.signatures.conformance import Report, Result
 _MOST_MEMORY = 8 << 30
 
 
-def check(directory: Path, *, timeout: float) -> Report:
+def check(directory: Path, *, timeout: int) -> Report:
     """`conformance.check` of a directory from anywhere.
 
     The process is a fork: TensorFlow may have been imported before, but must not have run anything.
@@ -31,7 +31,7 @@ def check(directory: Path, *, timeout: float) -> Report:
     """
     forks = multiprocessing.get_context("fork")
     receiver, sender = forks.Pipe(duplex=False)
-    process = forks.Process(target=_child, args=(directory, sender), daemon=True)
+    process = forks.Process(target=_child, args=(directory, receiver, sender, timeout), daemon=True)
     process.start()
     try:
         sender.close()
@@ -41,7 +41,10 @@ def check(directory: Path, *, timeout: float) -> Report:
         process.join()
 
 
-def _child(directory: Path, sender: Connection) -> None:
+def _child(directory: Path, receiver: Connection, sender: Connection, timeout: int) -> None:
+    # If the caller is killed, nobody else ends it: it hears that when it sends, or by its alarm.
+    receiver.close()
+    signal.alarm(timeout + 1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     for kind, most in ((resource.RLIMIT_DATA, _MOST_MEMORY), (resource.RLIMIT_CORE, 0)):
@@ -62,7 +65,8 @@ def _received(receiver: Connection, directory: Path, *, deadline: float, process
             if not receiver.poll(max(0, deadline - time.monotonic())):
                 return _broken_off(directory, results, "was not done in time")
             received = receiver.recv()
-        except EOFError:
+        # `OSError` in the midst of a message.
+        except (EOFError, OSError):
             # Not by `join`, which would take the end of the pipe for that of the process.
             while process.exitcode is None and time.monotonic() < deadline:
                 time.sleep(0.01)

@@ -57,6 +57,7 @@ USAGE = {
     ),
     "two-outputs": (("--version=3", *ONE, "--output=b"), "--output=b: already defined as modules"),
     "bool-and-value": (("--version=3", "--nooverwrite=1", *ONE), "does not take an argument"),
+    "output-empty": (("--version=3", *ONE[:2], "--output="), "--output=: expected a directory"),
     "output-not-utf8": (("--version=3", *ONE[:2], "--output=\udcff"), "expected UTF-8"),
     "output-newline": (("--version=3", *ONE[:2], "--output=a\nb"), "--output='a\\nb': expected"),
     "output-pattern": (("--version=3", *ONE[:2], "--output=m*"), "--output=m*: TensorFlow takes"),

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -25,6 +26,8 @@ FINDINGS = Path(__file__).parent / "findings"
 # Examples after which the next target has its turn.
 _BATCH = 50
 _MOST_MEMORY = 4 << 30
+# That any one example may take.
+_MOST_SECONDS = 60
 
 
 def fuzz(modules: Path, *, seconds: float, seed: int) -> list[Path]:
@@ -47,7 +50,8 @@ def fuzz(modules: Path, *, seconds: float, seed: int) -> list[Path]:
 
 def _batch(name: str, strategy, modules: Path, *, seed: int) -> tuple[Path | None, int]:
     """Tries some examples; what was found, as small as it could be made, and how many they were."""
-    tried = []
+    tried, running = [], FINDINGS / name / "running"
+    running.parent.mkdir(parents=True, exist_ok=True)
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -60,18 +64,23 @@ def _batch(name: str, strategy, modules: Path, *, seed: int) -> tuple[Path | Non
     @hypothesis.given(strategy)
     def run(data: bytes) -> None:
         tried.append(data)
+        # It stays there if the process is ended, by the alarm for one.
+        running.write_bytes(data)
+        signal.alarm(_MOST_SECONDS)
         TARGETS[name](data, modules)
 
     try:
         run()
     except Exception as error:
         # The last that is tried is the smallest that fails.
-        path = FINDINGS / name / hashlib.sha256(tried[-1]).hexdigest()[:12]
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = running.with_name(hashlib.sha256(tried[-1]).hexdigest()[:12])
         path.write_bytes(tried[-1])
         print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
         print(f"Again: {sys.executable} {__file__} {path}", file=sys.stderr)
         return path, len(tried)
+    finally:
+        signal.alarm(0)
+        running.unlink(missing_ok=True)
     return None, len(tried)
 
 

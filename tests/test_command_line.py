@@ -1,14 +1,18 @@
 """What both command lines print, and where: tables, JSON, errors, and nothing of TensorFlow's."""
 
+import contextlib
 import functools
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 
 import program
 import pytest
+
+from slimhub.export import tf1_hub
 
 RED = "\x1b[31m"
 STEM = "google/imagenet/stem/feature_vector/3"
@@ -155,6 +159,26 @@ FULL = {
 }
 
 
+def stop_in_the_writer():
+    """A signal comes while a module is written, and a library takes its exception."""
+    write = tf1_hub.write
+
+    def write_and_stop(*args, **kwargs):
+        with contextlib.suppress(SystemExit):
+            os.kill(os.getpid(), signal.SIGTERM)
+        write(*args, **kwargs)
+
+    tf1_hub.write = write_and_stop
+
+
+def test_stop_that_the_writer_takes(cwd):
+    """Nothing is published after a signal, whatever becomes of its exception."""
+    flags = ("--version=3", "--checkpoint=synthetic", *program.STEM_ONLY)
+    done = program.run(*flags, cwd=cwd, before=stop_in_the_writer)
+    assert (done.code, done.stdout, done.stderr) == (143, "", "Stopped by SIGTERM.\n")
+    assert list(cwd.iterdir()) == []
+
+
 def write_to_full_device(descriptor):
     os.dup2(os.open("/dev/full", os.O_WRONLY), descriptor)
 
@@ -225,3 +249,49 @@ def test_stop_that_a_library_takes(instead):
         env=environment(),
     )
     assert (done.returncode, done.stderr) == (130, "Stopped by SIGINT.\n")
+
+
+BOTH_SIGNALS = """
+import os, signal
+from slimhub.signatures import command_line
+
+def main(arguments):
+    both = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, both)
+    for number in both:
+        os.kill(os.getpid(), number)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+
+command_line.run(main)
+"""
+
+
+def test_two_signals():
+    """Of two signals at once, one stops the run, with one line."""
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH_SIGNALS], capture_output=True, text=True, env=environment()
+    )
+    stops = {130: "Stopped by SIGINT.\n", 143: "Stopped by SIGTERM.\n"}
+    assert done.stderr == stops[done.returncode]
+
+
+CLOSED = {
+    # What is closed, the command line, and the exit code.
+    "input": ("<&-", [*EXPORT, "--version=2"], 2),
+    "output": (">&-", [*EXPORT, "--version=2"], 2),
+    "output_of_help": (">&-", [*EXPORT, "--help"], 0),
+    "output_of_checks": (">&-", [*CHECK, "absent"], 1),
+    "errors": ("2>&-", [*EXPORT, "--version=2"], 2),
+    "all": ("<&- >&- 2>&-", [*CHECK, "--json", "absent"], 1),
+}
+
+
+@pytest.mark.parametrize(("what", "command", "code"), CLOSED.values(), ids=CLOSED)
+def test_closed_streams(tmp_path, what, command, code):
+    """Without a standard stream, all else is as with it."""
+    shell = ["sh", "-c", f'exec "$@" {what}', "sh", *command]
+    done = subprocess.run(shell, capture_output=True, text=True, env=environment(), cwd=tmp_path)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert ("value should be one of" in done.stderr) == (code == 2 and "2>" not in what)
+    assert done.stdout == ""

@@ -10,7 +10,13 @@ import tensorflow_hub as hub
 from stem import STEM, stem_in_catalog
 
 from slimhub.export import exporter, synthetic, tf1_hub
-from slimhub.export.errors import CheckError, OutputError, UsageError, VersionExistsError
+from slimhub.export.errors import (
+    CheckError,
+    OutputError,
+    SourceError,
+    UsageError,
+    VersionExistsError,
+)
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import conformance, formats
@@ -117,6 +123,26 @@ def test_overwrite(request_one):
     assert not (old / "old").exists()
     assert conformance.check(old).ok
     assert [path.name for path in old.parent.iterdir()] == ["3"]
+
+
+@pytest.mark.parametrize("change", ["replaced", "gone"])
+def test_checkpoint_that_changes(request_one, write_and_then, tmp_path, change):
+    """A checkpoint that is not, in the end, what was recorded at first is refused, and nothing published."""
+    path, weights = tmp_path / "stem.ckpt", synthetic.weights(STEM)
+    synthetic.write_checkpoint(weights, path)
+
+    def disturb(directory):
+        path.unlink()
+        if change == "replaced":
+            others = {name: value * np.float32(1.5) for name, value in weights.items()}
+            synthetic.write_checkpoint(others, path)
+
+    write_and_then(after=disturb)
+    request = dataclasses.replace(request_one, checkpoint=str(path))
+    [outcome] = exporter.export(request)
+    assert isinstance(outcome.error, SourceError)
+    assert str(outcome.error).startswith(f"{path} changed while it was read: expected the SHA-256 ")
+    assert not request.output.exists()
 
 
 def test_failed_write(request_one, write_and_then):

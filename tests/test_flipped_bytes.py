@@ -93,7 +93,7 @@ def test_missing_file(module, version, name):
 
 
 @each_file
-def test_command_line(module, version, name):
+def test_changed_byte_by_command_line(module, version, name):
     """A flipped bit is a failed check of the command line, with the name of the file."""
     directory = module(version)
     content = (directory / name).read_bytes()

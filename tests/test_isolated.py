@@ -3,7 +3,9 @@
 import functools
 import json
 import time
+from pathlib import Path
 
+import program
 import pytest
 from hostile import check
 from misbehaving_checks import WAYS, misbehave
@@ -38,3 +40,30 @@ def test_no_time(stem, tmp_path):
     assert (done.code, report["ok"]) == (1, False)
     assert [result["id"] for result in report["results"]] == ["readable"]
     assert report["results"][0]["problems"] == ["the process was not done in time"]
+
+
+@pytest.mark.parametrize("way", ["sleeps", "computes"])
+def test_killed_caller(stem, tmp_path, way):
+    """If the command line is killed, the process of the checks ends in its time nevertheless."""
+    work = tmp_path / "work"
+    work.mkdir()
+    before = functools.partial(misbehave, way)
+    flags = ("--timeout=2", str(stem / "1"))
+    run = program.start(*flags, command=program.CHECK, cwd=work, before=before)
+    pid, children = run.process.pid, []
+    while not children:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    run.process.kill()
+    run.process.join()
+    deadline = time.monotonic() + 15
+    while runs(children[0]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not runs(children[0])
+
+
+def runs(pid: str) -> bool:
+    """Whether a process has not ended; who started it may not have heard of that."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
