@@ -121,22 +121,9 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
     )
     promise = provenance.promise()
     with publish.staging(target, overwrite=request.overwrite) as staging:
-        try:
-            write = _WRITERS[promise.format.name].write
-            write(staging, promise=promise, graphs=graphs, weights=weights)
-        except tf.errors.OpError as error:
-            raise OutputError(f"{target} can't be written: {reasons.reason(error)}") from error
-        signals.exit_if_stopped()
-        provenance = dataclasses.replace(provenance, files=files_in(staging))
-        (staging / formats.PROVENANCE).parent.mkdir()
-        (staging / formats.PROVENANCE).write_text(provenance.to_json())
-        try:
-            with contextlib.closing(Subject(Module(staging), promise)) as subject:
-                figure = _check(subject, provenance.handle, graphs, source)
-        finally:
-            signals.exit_if_stopped()
-            # If it was, that is why a check failed; and if none did, the record is wrong.
-            source.refuse_changed()
+        _write(staging, provenance, graphs=graphs, weights=weights)
+        with contextlib.closing(Subject(Module(staging), promise)) as subject:
+            figure = _check(subject, provenance.handle, graphs, source)
         num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
     return Outcome(
         handle=provenance.handle,
@@ -152,7 +139,32 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
     )
 
 
+def _write(directory: Path, provenance: Provenance, *, graphs, weights) -> None:
+    """Writes a module, and its provenance with the sums of all other files. Raises `OSError`."""
+    promise = provenance.promise()
+    try:
+        writer = _WRITERS[promise.format.name]
+        writer.write(directory, promise=promise, graphs=graphs, weights=weights)
+    except tf.errors.OpError as error:
+        raise OSError(reasons.reason(error)) from error
+    signals.exit_if_stopped()
+    record = dataclasses.replace(provenance, files=files_in(directory))
+    path = directory / formats.PROVENANCE
+    path.parent.mkdir()
+    path.write_text(record.to_json())
+
+
 def _check(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint) -> float:
+    """As `_parity`, and raises `SourceError` if the checkpoint is not what it was."""
+    try:
+        return _parity(subject, handle, graphs, source)
+    finally:
+        signals.exit_if_stopped()
+        # If it changed, that is why a check failed; and if none did, the record is wrong.
+        source.refuse_changed()
+
+
+def _parity(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint) -> float:
     """Raises `CheckError` unless the module on disk keeps its promise; returns its parity."""
     report = conformance.check_subject(subject)
     problems = [
