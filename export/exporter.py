@@ -175,7 +175,7 @@ def _parity(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint
             "\n".join([f"{handle} fails its checks, and was not published:", *problems])
         )
     differences = parity.compare(subject, graphs=graphs, checkpoint=source.path)
-    too_large = {key: value for key, value in differences.items() if not value <= parity.TOLERANCE}
+    too_large = {key: value for key, value in differences.items() if value > parity.TOLERANCE}
     if too_large:
         lines = [f"  {key}: {value:.2g}" for key, value in sorted(too_large.items())]
         raise CheckError(

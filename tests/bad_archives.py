@@ -9,7 +9,9 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 
+import tarballs
 from inputs import ARCHIVE, SEED, UNREADABLE, Bad, Good, file, flipped, series, truncated
+from tarballs import tar
 
 FLAGS = (f"--checkpoint={ARCHIVE}",)
 MEMBER = "inception_v1.ckpt"
@@ -19,21 +21,11 @@ LOGIN = b"<!DOCTYPE html>\n<html><title>Sign in</title><form action=/login></for
 
 
 def entry(name=MEMBER, content=CONTENT, kind=tarfile.REGTYPE, **fields) -> bytes:
-    """A header and its data, padded to whole blocks."""
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    info.size = len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info.tobuf(tarfile.PAX_FORMAT) + content + b"\0" * (-len(content) % tarfile.BLOCKSIZE)
+    return tarballs.entry(name, content, kind, **fields)
 
 
 def bare(kind: bytes, name=MEMBER, **fields) -> bytes:
     return entry(name, b"", kind, **fields)
-
-
-def tar(*entries: bytes) -> bytes:
-    return b"".join(entries) + b"\0" * 2 * tarfile.BLOCKSIZE
 
 
 def tar_gz(*entries: bytes) -> bytes:

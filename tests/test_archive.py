@@ -9,6 +9,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+import tarballs
+from tarballs import tar
 
 from slimhub.export.archive import extract
 from slimhub.export.errors import ArchiveError
@@ -19,21 +21,11 @@ MAX_BYTES = len(CONTENT)
 
 
 def entry(name=MEMBER, content=CONTENT, kind=tarfile.REGTYPE, **fields) -> bytes:
-    """A header and its data, padded to whole blocks."""
-    info = tarfile.TarInfo(name)
-    info.type = kind
-    info.size = len(content)
-    for field, value in fields.items():
-        setattr(info, field, value)
-    return info.tobuf(tarfile.PAX_FORMAT) + content + b"\0" * (-len(content) % tarfile.BLOCKSIZE)
+    return tarballs.entry(name, content, kind, **fields)
 
 
 def bare(name, kind, **fields) -> bytes:
     return entry(name, b"", kind, **fields)
-
-
-def tar(*entries: bytes) -> bytes:
-    return b"".join(entries) + b"\0" * 2 * tarfile.BLOCKSIZE
 
 
 def tar_gz(*entries: bytes) -> bytes:

@@ -1,11 +1,10 @@
 """slimhub.export.restore: the weights of a network, or everything that is wrong with them."""
 
 import contextlib
-from pathlib import Path
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from inputs import write_v2
 
 from slimhub.export import restore, synthetic
 from slimhub.export.errors import RestoreError, SourceError
@@ -28,15 +27,6 @@ WEIGHTS = {
     for name, shape in SHAPES.items()
 }
 GLOBAL_STEP = {"global_step": np.int64(2016)}
-
-
-def write_v2(arrays, prefix: Path) -> None:
-    tf.raw_ops.SaveV2(
-        prefix=str(prefix),
-        tensor_names=list(arrays),
-        shape_and_slices=[""] * len(arrays),
-        tensors=list(arrays.values()),
-    )
 
 
 FORMATS = {"v1": synthetic.write_checkpoint, "v2": write_v2}
