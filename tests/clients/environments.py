@@ -1,0 +1,131 @@
+"""The environments of other programs: made once, from the pinned versions in `environments.cfg`.
+
+They lie in the user's cache, outside the checkout, each under its name and a sum of what it is made
+of: so another version is another environment.
+"""
+
+import configparser
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+PINS = Path(__file__).with_name("environments.cfg")
+
+
+class MissingInterpreterError(Exception):
+    """No CPython of the version that an environment needs was found; says where it was looked for."""
+
+
+class BrokenEnvironmentError(Exception):
+    """An environment could not be installed; ends with what pip said."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a consumer is installed in.
+
+    Attributes:
+      name: its section in `environments.cfg`.
+      interpreter: version of CPython, as `3.7`.
+      packages: requirements with exact versions.
+    """
+
+    name: str
+    interpreter: str
+    packages: tuple[str, ...]
+
+    @property
+    def directory(self) -> Path:
+        """Where it is, or will be."""
+        content = "\n".join([self.interpreter, *self.packages])
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        return _cache() / f"{self.name}-{digest[:12]}"
+
+    @property
+    def bin(self) -> Path:
+        """The folder of its commands."""
+        return self.directory / "bin"
+
+    def python(self) -> Path:
+        """Its interpreter. Makes the environment if it is not there, which may take minutes.
+
+        Raises:
+          MissingInterpreterError: there is no CPython of its version.
+          BrokenEnvironmentError: pip failed.
+        """
+        _cache().mkdir(parents=True, exist_ok=True)
+        ready = self.directory / ".ready"
+        with (_cache() / f"{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not ready.exists():
+                found = interpreter(self.interpreter)
+                # Those of other versions; and what an interrupted installation left.
+                for old in _cache().glob(f"{self.name}-{'[0-9a-f]' * 12}"):
+                    shutil.rmtree(old)
+                _run(found, "-m", "venv", self.directory)
+                _run(self.bin / "python", "-m", "pip", "install", *_PIP_FLAGS, *self.packages)
+                ready.touch()
+        return self.bin / "python"
+
+
+_PIP_FLAGS = ("--quiet", "--disable-pip-version-check")
+
+
+@functools.cache
+def environments() -> dict[str, Environment]:
+    """All environments by name, in the order of the file."""
+    parser = configparser.ConfigParser()
+    parser.read_string(PINS.read_text())
+    return {
+        name: Environment(
+            name=name,
+            interpreter=parser[name]["python"],
+            packages=tuple(parser[name]["packages"].split("\n")[1:]),
+        )
+        for name in parser.sections()
+    }
+
+
+def interpreter(version: str) -> Path:
+    """A CPython of that version: from PATH, pyenv, or uv.
+
+    Raises:
+      MissingInterpreterError: none of these has one.
+    """
+    name = f"python{version}"
+    candidates = [Path(folder) / name for folder in os.get_exec_path()]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    candidates += sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"))
+    if uv := shutil.which("uv"):
+        found = subprocess.run([uv, "python", "find", version], capture_output=True, text=True)
+        candidates += [Path(line) for line in found.stdout.splitlines()]
+    for candidate in candidates:
+        if candidate.exists() and _works(candidate, version):
+            return candidate
+    raise MissingInterpreterError(f"there is no {name} on PATH, in pyenv or in uv")
+
+
+def _works(candidate: Path, version: str) -> bool:
+    """Whether it is what its name says, and can make environments; pyenv's shims may be empty."""
+    code = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
+    done = subprocess.run([candidate, "-c", code], capture_output=True, text=True)
+    return done.returncode == 0 and done.stdout.strip() == version
+
+
+def _cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "slimhub" / "environments"
+
+
+def _run(*command) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, env=environment
+    )
+    if done.returncode != 0:
+        raise BrokenEnvironmentError(f"{command[0]}: {done.stderr[-2000:] or done.stdout[-2000:]}")
