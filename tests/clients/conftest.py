@@ -1,0 +1,127 @@
+"""Consumers of modules: each test runs in the environment that its parameter `environment` names.
+
+    @pytest.mark.client("hub.load", "signatures")
+    @pytest.mark.parametrize("environment", ["tf-newest"], indirect=True)
+    def test_signatures(run, row, slim, network, module, batches):
+        result = run("hub_load", module=module(*network, 3), images=batches(3), momentum=0.5)
+        row.saw(result)
+        row.compare(result.arrays, slim(*network).outputs(3, batches(3)))
+
+It runs `programs/hub_load.py`. The marker tells the consumer and what is exercised, for the table
+at the end. A test whose interpreter is missing is skipped, and stands there with the reason.
+"""
+
+import dataclasses
+import functools
+
+import pictures
+import pytest
+from clients import consumer, environments, table
+from clients.reference import Slim
+
+# A model and a task of each kind; versions are up to the tests.
+NETWORKS = [("inception_v1", "feature_vector"), ("inception_v2", "classification")]
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        if callspec is not None and "environment" in callspec.params:
+            # One worker an environment: it is made once, and module fixtures run a program once.
+            item.add_marker(pytest.mark.xdist_group(callspec.params["environment"]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    # Before any fixture, as one may skip.
+    marker = item.get_closest_marker("client")
+    if marker is not None:
+        row = table.Row(marker.args[0], item.callspec.params["environment"], marker.args[1])
+        item.stash[_ROW] = row
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if _ROW in item.stash:
+        report.user_properties.append(("client", dataclasses.asdict(item.stash[_ROW])))
+    return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    outcomes = list(_outcomes(terminalreporter.stats))
+    if outcomes:
+        lines = table.merge(outcomes)
+        terminalreporter.section("clients")
+        terminalreporter.write(table.show(lines, width=terminalreporter._tw.fullwidth))
+        table.write(lines, config.rootpath / "build" / "clients.md")
+
+
+_ROW = pytest.StashKey[table.Row]()
+
+
+def _outcomes(stats):
+    for name, outcome in (
+        ("passed", "passed"),
+        ("failed", "failed"),
+        ("error", "failed"),
+        ("skipped", "skipped"),
+    ):
+        for report in stats.get(name, ()):
+            found = dict(report.user_properties).get("client")
+            if found is not None:
+                reason = (
+                    report.longrepr[2].removeprefix("Skipped: ") if outcome == "skipped" else ""
+                )
+                yield table.Outcome(row=table.Row(**found), outcome=outcome, reason=reason)
+
+
+@pytest.fixture
+def row(request) -> table.Row:
+    """The row of the test in the table of consumers."""
+    return request.node.stash[_ROW]
+
+
+@pytest.fixture(scope="module")
+def environment(request) -> environments.Environment:
+    """The environment that the parameter names, installed."""
+    found = environments.environments()[request.param]
+    try:
+        found.python()
+    except environments.MissingInterpreterError as error:
+        pytest.skip(f"{found.name}: {error}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def run(environment, tmp_path_factory):
+    """A function that runs a program in the environment; arguments as for `consumer.run`."""
+
+    def run_program(program: str, **job) -> consumer.Result:
+        return consumer.run(environment, program, directory=tmp_path_factory.mktemp(program), **job)
+
+    return run_program
+
+
+@pytest.fixture(scope="session")
+def slim(checkpoint):
+    """A function that gives the reference of a model and a task; `training=True` for that mode."""
+
+    @functools.cache
+    def get(model: str, task: str, *, training: bool = False) -> Slim:
+        return Slim(model, task, training=training, checkpoint=checkpoint(model))
+
+    return get
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids="-".join)
+def network(request) -> tuple[str, str]:
+    """A model and a task."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def batches():
+    """A function of a version that gives batches of pictures by their size: of 224, and of any."""
+    drawn = {str(size): pictures.draw(2, size=size, seed=size)[0] for size in (224, 160)}
+    return lambda version: drawn if version > 1 else {"224": drawn["224"]}
