@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check test test-slow clients fuzz lint format clean
+.PHONY: help demo export check test test-slow clients bench fuzz lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -36,6 +36,9 @@ test-slow: $(READY)  ## run the tests of more networks and of longer runs: [ARGS
 
 clients: $(READY)  ## use modules in TensorFlow's own consumers and in others', each in its own environment: [ARGS=...]
 	$(PYTEST) $(ARGS) tests/clients
+
+bench: $(READY)  ## measure exports and modules beside their peers, within ten minutes: [ARGS="--quick --only=size"]
+	PYTHONPATH=tests $(PY) -m benchmarks $(ARGS)
 
 fuzz: $(READY)  ## look for inputs that break the reading of archives and modules, for a minute: [SECONDS=60]
 	@$(PY) -c "import hypothesis" 2>/dev/null || \

@@ -1,0 +1,1 @@
+"""What `make bench` measures: exports, modules, and what runs them, each beside its peers."""
