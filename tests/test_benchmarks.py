@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from benchmarks import figures, partners, processes, report
+from benchmarks import errors, figures, partners, processes, report
 from benchmarks.figures import Figure, Series
 
 MEGABYTES = 1 << 20
@@ -81,14 +81,14 @@ def test_memory():
 
 def test_failing_program():
     """A program that fails is an error with what it said."""
-    with pytest.raises(processes.BrokenProgramError, match=r"exit code 1: Oh"):
+    with pytest.raises(errors.BrokenProgramError, match=r"exit code 1: Oh"):
         processes.run(sys.executable, "-c", "raise SystemExit('Oh')")
 
 
 def test_no_end():
     """A program that does not end is killed, with all that it started."""
     code = "import subprocess; subprocess.run(['sleep', '4321'])"
-    with pytest.raises(processes.BrokenProgramError, match="no end after 1 s"):
+    with pytest.raises(errors.BrokenProgramError, match="no end after 1 s"):
         processes.run(sys.executable, "-c", code, timeout=1)
     commands = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
     assert "sleep 4321" not in commands
@@ -100,7 +100,7 @@ def test_partner():
     with partners.started("Echo", sys.executable, "-uc", code) as echo:
         assert echo.ask("a", b=1) == ["a", {"b": 1}]
         assert echo.ask("c") == ["c", {}]
-        with pytest.raises(processes.BrokenProgramError, match="Echo does not answer"):
+        with pytest.raises(errors.BrokenProgramError, match="Echo does not answer"):
             echo.ask("end")
 
 
@@ -119,15 +119,17 @@ def test_report():
         stages={"ours": {"importing": 1.5, "checking": None}, "peer": {"importing": 0.5}},
         versions={"peer": "peer 1.0"},
         missing={"onnx": "no interpreter"},
+        failed={"loading": "load.py: exit code 1\nTraceback"},
         seconds=90.0,
     )
     markdown = report.to_markdown(found)
     assert (
-        "| group: what | 2.00 s | 2.00 s | peer | 1.000 | 0.50 to 1.50 | at most 1 | met |"
+        "| group: what | 2.00 s | 2.00 s | peer | 1.000 | 2: 0.50 to 1.50 | at most 1 | met |"
         in markdown
     )
     assert "| importing | 1.50 s | 500.0 ms |\n| checking | - | - |\n" in markdown
     assert re.search(r"Some, 2 cores, 1.0 GB; System\n.*peer 1.0\n.*\n- without onnx: no", markdown)
+    assert "\n- without loading: load.py: exit code 1\n\n" in markdown
     assert len(list(report.to_tables(found))) == 2
     [line] = json.loads(report.to_json(found))["figures"]
     assert line["ours"]["samples"] == [1.0, 3.0]

@@ -2,15 +2,20 @@
 
 Everything is also in build/bench.json, with every sample, and in build/bench.md. Goals that are
 missed are shown, and change nothing: figures depend on the machine, and what else it does.
+
+Exit codes: 0 done, 1 a group of measurements failed, 2 usage.
 """
 
 import argparse
+import contextlib
+import sys
 import time
 from pathlib import Path
 
 from rich.console import Console
 
 from benchmarks import exporting, fine_tuning, inference, loading, machine, report, sizes
+from benchmarks.errors import BenchmarkError, MissingPeerError
 from benchmarks.workshop import Workshop
 
 _BUILD = Path("build")
@@ -24,13 +29,23 @@ _GROUPS = {
 
 
 def bench(groups: list[str], *, quick: bool, console: Console) -> report.Report:
-    """Measures one group after the other, each once its contenders are made."""
-    started = time.monotonic()
+    """Installs what is missing, and measures one group after the other."""
     workshop = Workshop(_BUILD / "bench")
-    measured = []
+    for environment in dict.fromkeys(
+        name for group in groups for name in _GROUPS[group].ENVIRONMENTS
+    ):
+        # Minutes, but only once.
+        with console.status(f"installing {environment}"), contextlib.suppress(MissingPeerError):
+            workshop.python(environment)
+    started = time.monotonic()
+    measured, failed = [], {}
     for group in groups:
-        with console.status(group):
-            measured.append(_GROUPS[group].measure(workshop, quick=quick))
+        try:
+            with console.status(group):
+                measured.append(_GROUPS[group].measure(workshop, quick=quick))
+        except BenchmarkError as error:
+            # The others may tell something all the same.
+            failed[group] = str(error)
     workshop.remove()
     return report.Report(
         machine=machine.describe(),
@@ -38,11 +53,12 @@ def bench(groups: list[str], *, quick: bool, console: Console) -> report.Report:
         stages={name: stages for one in measured for name, stages in one.stages.items()},
         versions={name: version for one in measured for name, version in one.versions.items()},
         missing=workshop.missing,
+        failed=failed,
         seconds=time.monotonic() - started,
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few rounds, to try it")
     parser.add_argument("--only", action="append", choices=_GROUPS, help="May repeat.")
@@ -56,7 +72,10 @@ def main() -> None:
     output = Console() if Console().is_terminal else Console(width=160)
     for table in report.to_tables(found):
         output.print(table)
+    for group, error in found.failed.items():
+        console.print(f"{group} failed: {error}", style="red", markup=False, highlight=False)
+    return 1 if found.failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,13 +9,16 @@ import sys
 from collections.abc import Mapping
 
 from benchmarks import processes
+from benchmarks.errors import MissingPeerError
 from benchmarks.figures import Figure, Measured, Series, interleaved
-from benchmarks.workshop import MODULE, MODULES, MissingPeerError, Workshop, answer
+from benchmarks.workshop import MODULE, MODULES, PEER, Workshop, answer
 
+ENVIRONMENTS = (PEER,)
 _GROUP = "exporting"
 _PEER = "create_module_spec, TF 1.15"
 _ONE = "one module"
 _ALL = "all four modules"
+# (all - one) / 3.
 _FURTHER = "each further module"
 _MOST_MEMORY = 1.5e9
 # Of ours, in their order; what else a run of theirs or ours tells comes after them.
@@ -24,9 +27,7 @@ STAGES = ("importing", "building", "writing", "checking")
 
 def measure(workshop: Workshop, *, quick: bool) -> Measured:
     """Processes of each contender, from their start to their end."""
-    runs = interleaved(
-        _contenders(workshop), rounds=1 if quick else 5, seconds=200, least=1 if quick else 2
-    )
+    runs = interleaved(_contenders(workshop), rounds=1 if quick else 5, seconds=180)
     peers = runs.get((_PEER, _ONE))
     return Measured(
         figures=[*_figures(runs), *_memory(runs)],
@@ -76,15 +77,15 @@ def _figures(runs: Mapping) -> list[Figure]:
     all_ours, all_peers = seconds(("ours", _ALL), "slimhub"), seconds((_PEER, _ALL))
     copied = tuple(answer(run)["seconds"] for run in runs["copy", ""])
     further = Series(name="slimhub", samples=_further(ours, all_ours))
-    each = Series(name="create_module_spec, each further", samples=_further(peer, all_peers))
-    whole_copy = seconds(("copy", ""), "reading and writing weights, whole process")
-    alone = Series(name="reading and writing weights, without import", samples=copied)
+    each = Series(name="its each further module", samples=_further(peer, all_peers))
+    whole_copy = seconds(("copy", ""), "reading and writing weights")
+    alone = Series(name="the same without import", samples=copied)
     figure = functools.partial(Figure, group=_GROUP)
     return [
         figure(what=_ONE, ours=ours, peer=peer, most_ratio=1.0),
         figure(what=_ALL, ours=all_ours, peer=all_peers),
-        figure(what=f"{_FURTHER}: (four - one) / 3", ours=further, peer=peer, most_ratio=0.4),
-        figure(what=f"{_FURTHER}: (four - one) / 3", ours=further, peer=each),
+        figure(what=_FURTHER, ours=further, peer=peer, most_ratio=0.4),
+        figure(what=_FURTHER, ours=further, peer=each),
         figure(what=_ONE, ours=ours, peer=seconds(("import tensorflow", ""))),
         figure(what=_ONE, ours=ours, peer=whole_copy),
         figure(what=_ONE, ours=ours, peer=alone),
@@ -104,7 +105,7 @@ def _memory(runs: Mapping) -> list[Figure]:
     return [
         Figure(
             group=_GROUP,
-            what=f"{what}: peak memory",
+            what=f"{what}, peak memory",
             ours=peak(("ours", what), "slimhub"),
             peer=peak((_PEER, what), _PEER),
             most=_MOST_MEMORY,

@@ -82,7 +82,7 @@ def interleaved(
     *,
     rounds: int,
     seconds: float,
-    least: int = 2,
+    least: int = 1,
 ) -> dict[str, list]:
     """Calls every contender once a round: what slows the machine for a while slows all of them.
 

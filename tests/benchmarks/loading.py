@@ -4,9 +4,11 @@ import contextlib
 import functools
 
 from benchmarks import processes
+from benchmarks.errors import MissingPeerError
 from benchmarks.figures import Figure, Measured, Series, interleaved
-from benchmarks.workshop import MissingPeerError, Workshop, answer
+from benchmarks.workshop import PEER, Workshop, answer
 
+ENVIRONMENTS = (PEER,)
 _PEER = "create_module_spec's module"
 _KINDS = {"load": "hub.load", "first_call": "first call"}
 
@@ -23,11 +25,11 @@ def measure(workshop: Workshop, *, quick: bool) -> Measured:
         name: functools.partial(processes.run, *workshop.program("load"), *arguments)
         for name, arguments in modules.items()
     }
-    runs = interleaved(contenders, rounds=1 if quick else 6, seconds=80, least=1 if quick else 3)
+    runs = interleaved(contenders, rounds=1 if quick else 6, seconds=60)
     figures = [
         Figure(
             group="loading",
-            what=f"{name}: {' and '.join(_KINDS[kind] for kind in kinds)}",
+            what=f"{name}, {' and '.join(_KINDS[kind] for kind in kinds)}",
             ours=_series(name, runs, kinds),
             peer=_series(_PEER, runs, kinds),
             most_ratio=1.0 if name == "version 3" and len(kinds) == len(_KINDS) else None,

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 
 from benchmarks import processes
+from benchmarks.errors import BrokenProgramError
 
 _TIMEOUT = 300
 _LAST_WORDS = 2000
@@ -34,7 +35,7 @@ class Partner:
         if not line:
             self._stderr.seek(0)
             said = self._stderr.read()[-_LAST_WORDS:]
-            raise processes.BrokenProgramError(f"{self._name} does not answer: {said}")
+            raise BrokenProgramError(f"{self._name} does not answer: {said}")
         return json.loads(line)
 
 

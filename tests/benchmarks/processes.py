@@ -10,14 +10,12 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from benchmarks.errors import BrokenProgramError
+
 _PROC = Path("/proc")
 # Rare enough to cost less than a hundredth of the time of what is measured.
 _SAMPLE_SECONDS = 0.1
 _TIMEOUT = 600
-
-
-class BrokenProgramError(Exception):
-    """A program failed, or took too long; ends with what it said."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

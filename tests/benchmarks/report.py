@@ -22,8 +22,9 @@ class Report:
       figures: the lines of the table.
       stages: medians of the seconds of each stage of an export, by contender.
       versions: of what wrote other modules and ran other networks, by contender.
-      missing: environments that could not be made, and why.
-      seconds: that everything took.
+      missing: environments that could not be made, and runtimes that don't work, and why.
+      failed: groups without a result, and why.
+      seconds: that everything took, but installing environments.
     """
 
     machine: Mapping
@@ -31,6 +32,7 @@ class Report:
     stages: Mapping[str, Mapping[str, float | None]]
     versions: Mapping[str, str]
     missing: Mapping[str, str]
+    failed: Mapping[str, str]
     seconds: float
 
 
@@ -85,9 +87,11 @@ def _facts(report: Report) -> list[str]:
                 *(version for version in versions if version not in libraries),
             ]
         ),
-        f"{report.seconds / 60:.1f} minutes; medians of interleaved rounds",
+        f"{report.seconds / 60:.1f} minutes; medians of interleaved rounds, whose ratios lie apart as shown",
     ]
-    return facts + [f"without {name}: {reason}" for name, reason in report.missing.items()]
+    # All of it is in the JSON.
+    reasons = {**report.missing, **report.failed}
+    return facts + [f"without {name}: {reason.splitlines()[0]}" for name, reason in reasons.items()]
 
 
 def _groups(report: Report) -> list[list[tuple[str, ...]]]:
@@ -106,7 +110,7 @@ def row(figure: Figure) -> tuple[str, ...]:
         amount(figure.peer.median, figure.peer.unit),
         figure.peer.name,
         _NONE if figure.ratio is None else f"{figure.ratio:.3f}",
-        f"{min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else "",
+        f"{len(ratios)}: {min(ratios):.2f} to {max(ratios):.2f}" if len(ratios) > 1 else "",
         _goal(figure),
         {True: "met", False: "missed", None: ""}[figure.met],
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from clients import environments
 
 from benchmarks import processes
+from benchmarks.errors import MissingPeerError
 
 PROGRAMS = Path(__file__).with_name("programs")
 PEER = "tf-1.15"
@@ -22,10 +23,6 @@ MODULES = tuple(
 )
 # The one module of measurements that are of one.
 MODULE = "inception_v2/classification"
-
-
-class MissingPeerError(Exception):
-    """A peer can't be measured here; says why."""
 
 
 class Workshop:
@@ -84,8 +81,28 @@ class Workshop:
         Raises:
           MissingPeerError: the environment can't be made here.
         """
-        python = sys.executable if environment is None else self._python(environment)
+        python = sys.executable if environment is None else self.python(environment)
         return [python, PROGRAMS / f"{name}.py"]
+
+    def python(self, environment: str) -> Path:
+        """The interpreter of an environment, which is made if it is not there.
+
+        Raises:
+          MissingPeerError: it can't be made here.
+        """
+        if environment in self.missing:
+            raise MissingPeerError(self.missing[environment])
+        try:
+            return environments.environments()[environment].python()
+        except KeyError:
+            reason = f"there is no environment {environment} in environments.cfg"
+        except (
+            environments.MissingInterpreterError,
+            environments.BrokenEnvironmentError,
+        ) as error:
+            reason = str(error)
+        self.missing[environment] = reason
+        raise MissingPeerError(reason)
 
     def remove(self) -> None:
         """Removes the directory; nothing can be asked for after it."""
@@ -100,21 +117,6 @@ class Workshop:
             yield path
         finally:
             shutil.rmtree(path)
-
-    def _python(self, name: str) -> Path:
-        if name in self.missing:
-            raise MissingPeerError(self.missing[name])
-        try:
-            return environments.environments()[name].python()
-        except KeyError:
-            reason = f"there is no environment {name} in environments.cfg"
-        except (
-            environments.MissingInterpreterError,
-            environments.BrokenEnvironmentError,
-        ) as error:
-            reason = str(error)
-        self.missing[name] = reason
-        raise MissingPeerError(reason)
 
 
 def answer(run: processes.Run) -> dict:

@@ -31,4 +31,4 @@ def compiled(batch):
 
 
 batches = {batch: compiled(batch) for batch in (1, len(images))}
-answering.infer(batches, images, logits, "OpenVINO " + openvino.__version__)
+answering.infer(batches, images, logits, "OpenVINO " + openvino.__version__.split("-")[0])
