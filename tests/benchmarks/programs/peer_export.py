@@ -41,7 +41,7 @@ MODELS = {
 
 
 def build(model, images, momentum, is_training, classify):
-    """Builds a network; gives its features, its logits if there are any, and its end points."""
+    """Builds a network; gives the outputs of each task, those of version 3."""
     scope, arg_scope, base, head = MODELS[model]
     batch_norm = {
         "decay": momentum,
@@ -49,7 +49,6 @@ def build(model, images, momentum, is_training, classify):
         "updates_collections": tf.compat.v1.GraphKeys.UPDATE_OPS,
         "is_training": is_training,
     }
-    logits = None
     with slim.arg_scope(arg_scope()), slim.arg_scope(
         [slim.conv2d], normalizer_params=batch_norm
     ), tf.compat.v1.variable_scope(scope) as entered:
@@ -57,16 +56,19 @@ def build(model, images, momentum, is_training, classify):
         with tf.compat.v1.variable_scope("Logits"):
             net = tf.reduce_mean(net, [1, 2], keepdims=True, name="global_pool")
             end_points["global_pool"] = net
+            end_points = {scope + "/" + key: value for key, value in end_points.items()}
             features = tf.squeeze(net, [1, 2])
+            outputs = {"image_feature_vector": dict(end_points, default=features)}
             if classify:
                 net = slim.dropout(net, KEEP_PROBABILITY, is_training=is_training)
                 net = slim.conv2d(
                     net, CLASSES, [1, 1], activation_fn=None, normalizer_fn=None, scope=head
                 )
                 logits = tf.squeeze(net, [1, 2])
-                end_points["Logits"] = logits
-                end_points["Predictions"] = tf.nn.softmax(logits)
-    return features, logits, {scope + "/" + key: value for key, value in end_points.items()}
+                end_points[scope + "/Logits"] = logits
+                end_points[scope + "/Predictions"] = tf.nn.softmax(logits)
+                outputs["image_classification"] = dict(end_points, default=logits)
+    return outputs
 
 
 def module_spec(model, classify):
@@ -76,17 +78,14 @@ def module_spec(model, classify):
         with tf.name_scope("hub_input"):
             images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3], name="images")
         momentum = tf.compat.v1.placeholder_with_default(0.99, [], name="batch_norm_momentum")
-        features, logits, end_points = build(model, images, momentum, is_training, classify)
-        tasks = {"image_feature_vector": features}
-        if classify:
-            tasks["image_classification"] = logits
+        outputs = build(model, images, momentum, is_training, classify)
         given = {"images": images}
-        for name, output in tasks.items():
-            outputs = dict(end_points, default=output)
-            hub.add_signature(name, given, outputs)
-            with_momentum = dict(given, batch_norm_momentum=momentum)
-            hub.add_signature(name + "_with_bn_hparams", with_momentum, outputs)
-        hub.add_signature("default", given, {"default": logits if classify else features})
+        with_momentum = {"images": images, "batch_norm_momentum": momentum}
+        for name in outputs:
+            hub.add_signature(name, given, outputs[name])
+            hub.add_signature(name + "_with_bn_hparams", with_momentum, outputs[name])
+        task = "image_classification" if classify else "image_feature_vector"
+        hub.add_signature("default", given, {"default": outputs[task]["default"]})
         info = hub.ImageModuleInfo()
         info.default_image_size.height = info.default_image_size.width = SIZE
         hub.attach_image_module_info(info)
