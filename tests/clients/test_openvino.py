@@ -1,0 +1,46 @@
+"""OpenVINO, which takes no tag set."""
+
+import pytest
+from clients import converters
+from clients.consumer import command
+
+pytestmark = pytest.mark.parametrize("environment", ["openvino"], indirect=True)
+
+
+@pytest.mark.client("OpenVINO", "ovc of serving_default")
+def test_version_5(environment, run, row, slim, network, module, tmp_path):
+    """OpenVINO gives what Slim gives from what ovc makes of version 5, for any size."""
+    path, file = module(*network, 5), tmp_path / "module.xml"
+    command(environment, "ovc", path, "--output_model", file, "--compress_to_fp16=False")
+    images, output = converters.batches(), converters.main_output(5, network)
+    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    row.saw(result)
+    assert result.facts["outputs"] == [output]
+    row.compare(result.arrays, converters.main(slim(*network), network, 5))
+
+
+@pytest.mark.client("OpenVINO, weights in float16", "ovc of serving_default without a flag")
+def test_half_precision(environment, run, row, slim, network, module, tmp_path):
+    """Left to itself, ovc halves the size of the weights, and outputs are a hundredth off."""
+    path, file = module(*network, 5), tmp_path / "module.xml"
+    command(environment, "ovc", path, "--output_model", file)
+    images, output = converters.batches(), converters.main_output(5, network)
+    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    row.saw(result)
+    expected = converters.main(slim(*network), network, 5)
+    row.compare(result.arrays, expected, tolerance=converters.HALF_TOLERANCE)
+    weights = path / "variables" / "variables.data-00000-of-00001"
+    assert file.with_suffix(".bin").stat().st_size < 0.51 * weights.stat().st_size
+
+
+@pytest.mark.client("OpenVINO", "ovc of the tag set {}: all signatures at once")
+def test_version_3(environment, run, row, slim, network, module, tmp_path):
+    """Of version 3, ovc takes the tag set {}, and joins the outputs of all signatures."""
+    path, file = module(*network, 3), tmp_path / "module.xml"
+    command(environment, "ovc", path, "--output_model", file, "--compress_to_fp16=False")
+    images = converters.batches()
+    # Of the outputs named `default`, one remains, the feature vector; logits have another name.
+    output = "InceptionV2/Logits" if network[1] == "classification" else "default"
+    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    row.saw(result)
+    row.compare(result.arrays, converters.main(slim(*network), network, 3))
