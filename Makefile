@@ -37,7 +37,7 @@ test-slow: $(READY)  ## run the tests of more networks and of longer runs: [ARGS
 clients: $(READY)  ## use modules in TensorFlow's own consumers and in others', each in its own environment: [ARGS=...]
 	$(PYTEST) $(ARGS) tests/clients
 
-bench: $(READY)  ## measure exports and modules beside their peers, within ten minutes: [ARGS="--quick --only=size"]
+bench: $(READY)  ## measure exports and modules beside their peers: [ARGS="--quick --only=size"]
 	PYTHONPATH=tests $(PY) -m benchmarks $(ARGS)
 
 fuzz: $(READY)  ## look for inputs that break the reading of archives and modules, for a minute: [SECONDS=60]

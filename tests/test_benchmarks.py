@@ -64,7 +64,7 @@ def test_interleaved():
     assert [len(samples) for samples in given.values()] == [3, 3, 3]
 
 
-def test_no_time():
+def test_short_of_time():
     """Where time is short there are as many rounds as there must be."""
     given = figures.interleaved({"a": int}, rounds=9, seconds=0, least=2)
     assert given == {"a": [0, 0]}
