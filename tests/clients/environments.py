@@ -22,7 +22,7 @@ class MissingInterpreterError(Exception):
 
 
 class BrokenEnvironmentError(Exception):
-    """An environment could not be installed; ends with what pip said."""
+    """An environment could not be installed; ends with what pip, or npm, said."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,16 +33,18 @@ class Environment:
       name: its section in `environments.cfg`.
       interpreter: version of CPython, as `3.7`.
       packages: requirements with exact versions.
+      npm: packages for JavaScript, which come with a `node` among the requirements.
     """
 
     name: str
     interpreter: str
     packages: tuple[str, ...]
+    npm: tuple[str, ...] = ()
 
     @property
     def directory(self) -> Path:
         """Where it is, or will be."""
-        content = "\n".join([self.interpreter, *self.packages])
+        content = "\n".join([self.interpreter, *self.packages, *self.npm])
         digest = hashlib.sha256(content.encode()).hexdigest()
         return _cache() / f"{self.name}-{digest[:12]}"
 
@@ -56,7 +58,7 @@ class Environment:
 
         Raises:
           MissingInterpreterError: there is no CPython of its version.
-          BrokenEnvironmentError: pip failed.
+          BrokenEnvironmentError: pip or npm failed.
         """
         _cache().mkdir(parents=True, exist_ok=True)
         ready = self.directory / ".ready"
@@ -69,6 +71,15 @@ class Environment:
                     shutil.rmtree(old)
                 _run(found, "-m", "venv", self.directory)
                 _run(self.bin / "python", "-m", "pip", "install", *_PIP_FLAGS, *self.packages)
+                if self.npm:
+                    npm = (
+                        self.bin / "npm",
+                        "install",
+                        "--prefix",
+                        self.directory,
+                        "--ignore-scripts",
+                    )
+                    _run(*npm, *self.npm)
                 ready.touch()
         return self.bin / "python"
 
@@ -86,6 +97,7 @@ def environments() -> dict[str, Environment]:
             name=name,
             interpreter=parser[name]["python"],
             packages=tuple(parser[name]["packages"].split("\n")[1:]),
+            npm=tuple(parser[name].get("npm", "").split("\n")[1:]),
         )
         for name in parser.sections()
     }
