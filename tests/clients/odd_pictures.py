@@ -6,7 +6,8 @@ import numpy as np
 import pictures
 import tensorflow as tf
 
-SIZES = (224, 160, 97)
+# As large as images are to be, larger, and smaller.
+SIZES = (224, 320, 97)
 
 
 def write(directory: Path, *, count: int) -> tuple[dict[str, bytes], set[str]]:
