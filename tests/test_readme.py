@@ -1,7 +1,6 @@
 """README.md: what it shows works as it stands there."""
 
 import ast
-import os
 import re
 import shlex
 import subprocess
@@ -10,37 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import readme
+from readme import BLOCKS, README, ROOT, blocks
 
 from slimhub.export import errors
 from slimhub.models import catalog
 from slimhub.signatures import contract
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
-BLOCK, FLAGS = r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
-BLOCKS = re.findall(BLOCK, README, FLAGS)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
 LINES = [line for language, code in BLOCKS if language == "sh" for line in code.splitlines()]
 COMMANDS = [line for line in LINES if line.startswith("make ")]
-
-# hub.Module went with tensorflow-hub 0.16: an interpreter with an older one runs its block.
-TF1_PYTHON = os.environ.get("SLIMHUB_TF1_PYTHON")
 
 
 @pytest.fixture
 def checkout(module, tmp_path):
     """A function that gives a directory with the modules that a text names, under their names."""
-
-    def make(text: str) -> Path:
-        paths = set(re.findall(r"build/modules/google/imagenet/[\w/]+/\d", text))
-        assert paths, "it names no module"
-        for path in sorted(paths):
-            *_, model, task, version = path.split("/")
-            (tmp_path / path).parent.mkdir(parents=True)
-            (tmp_path / path).symlink_to(module(model, task, int(version)))
-        return tmp_path
-
-    return make
+    return lambda text: readme.checkout(text, module=module, into=tmp_path)
 
 
 @pytest.fixture
@@ -55,12 +39,6 @@ def run(checkout, monkeypatch):
         return names
 
     return run_block
-
-
-def blocks(heading: str, language: str) -> list[str]:
-    """Code of that language under a heading of the third level."""
-    text = README.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    return [code for found, code in re.findall(BLOCK, text, FLAGS) if found == language]
 
 
 @pytest.mark.xdist_group("inception_v2-3")
@@ -96,20 +74,8 @@ def test_serving(checkout, images):
     assert "Result for output key logits:" in done.stdout
 
 
-@pytest.mark.skipif(not TF1_PYTHON, reason="SLIMHUB_TF1_PYTHON names no interpreter with TF1")
-def test_loading_in_tf1(checkout):
-    """The block for TensorFlow 1 runs where `hub.Module` still exists."""
-    [code] = blocks("TensorFlow 1", "python")
-    shows = "\nprint(height, width, features.shape, len(updates), len(losses))"
-    done = subprocess.run(
-        [TF1_PYTHON, "-c", code + shows], cwd=checkout(code), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split("\n")[-2] == "224 224 (?, 1024) 136 68"
-
-
 def test_blocks():
-    """Every block is one that a test here runs, and every way of loading has one."""
+    """Every block is one that a test runs, and every way of loading has one."""
     headings = re.findall(r"^### (.+)$", README, re.MULTILINE)
     assert len(headings) == 5
     assert sum(len(blocks(heading, "python")) for heading in headings) == len(PYTHON) == 4

@@ -23,12 +23,25 @@ from clients.reference import Slim
 NETWORKS = [("inception_v1", "feature_vector"), ("inception_v2", "classification")]
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        callspec = getattr(item, "callspec", None)
-        if callspec is not None and "environment" in callspec.params:
-            # One worker an environment: it is made once, and module fixtures run a program once.
-            item.add_marker(pytest.mark.xdist_group(callspec.params["environment"]))
+        if name := _environment(item):
+            # One worker an environment, which is made once.
+            item.add_marker(pytest.mark.xdist_group(name))
+    yield
+    # What is about one module comes together: a fixture of it runs its program once.
+    items.sort(key=lambda item: (_environment(item), item.path, _parameters(item)))
+
+
+def _parameters(item) -> list[str]:
+    callspec = getattr(item, "callspec", None)
+    return sorted(f"{name}={value}" for name, value in callspec.params.items()) if callspec else []
+
+
+def _environment(item) -> str:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("environment", "") if callspec else ""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,7 +1,7 @@
 """What consumers are compared with: the Slim graph, run straight from the checkpoint."""
 
-import functools
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,12 @@ from slimhub.signatures import contract
 from slimhub.signatures.interface import MOVING_AVERAGES
 
 Arrays = Mapping[str, np.ndarray]
+
+# Batch norms, regularization losses, variables, and trainable ones, as stock Slim has them.
+COUNTS = {
+    ("inception_v1", "feature_vector"): (57, 57, 228, 114),
+    ("inception_v2", "classification"): (68, 69, 277, 141),
+}
 
 # Its graph takes any image and any momentum; the weights are those of every version.
 _VERSION = 3
@@ -29,25 +35,17 @@ class Slim:
     def __init__(self, model: str, task: str, *, training: bool, checkpoint: Path):
         record, reader = catalog.get(model), restore.Reader(checkpoint)
         classes = restore.num_classes(reader, model=record) if task == "classification" else None
-        build = functools.partial(slim_graph.build, record, version=_VERSION, num_classes=classes)
-        built = build(training=training)
-        self._task, self._training = task, training
+        built = slim_graph.build(record, version=_VERSION, num_classes=classes, training=training)
+        self._task, self._training, self._built = task, training, built
         self._interface = slim_graph.interface(record, built.network)
-        self._network, self._draws = (
-            built.network,
-            [op.outputs[0] for op in built.graph.get_operations() if op.type == "RandomUniform"],
-        )
+        self._images = contract.VERSIONS[_VERSION].images(record.image_size).name
+        self._variables = {variable.op.name: variable for variable in built.network.variables}
         self._session = tf.compat.v1.Session(graph=built.graph)
         with built.graph.as_default():
-            tf.compat.v1.train.Saver(built.network.variables).restore(
-                self._session, str(checkpoint)
-            )
-        variables = {variable.op.name: variable for variable in built.network.variables}
-        self._averages = {
-            name: variable for name, variable in variables.items() if is_average(name)
-        }
-        self.weights: Arrays = self._session.run(variables)
-        self.trainable = {name for name, variable in variables.items() if variable.trainable}
+            saver = tf.compat.v1.train.Saver(built.network.variables)
+            saver.restore(self._session, str(checkpoint))
+        self.weights: Arrays = self._session.run(self._variables)
+        self.trainable = {name for name, found in self._variables.items() if found.trainable}
 
     def outputs(
         self, version: int, batches: Arrays, *, noise: Arrays | None = None
@@ -62,24 +60,71 @@ class Slim:
         """
         names, outputs = self._names(version), {}
         for batch, images in batches.items():
-            feeds = {self._images: images}
-            if noise is not None:
-                [draw] = self._draws
-                feeds[draw] = noise[batch]
+            feeds = self._feeds(images, None if noise is None else noise[batch])
             found = self._session.run(names, feeds)
             outputs |= {f"{batch} {key}": output for key, output in found.items()}
         return outputs
 
-    def statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Of the batch, what each moving average moves to, by name of the average."""
-        assert self._training
-        feeds = {self._images: images, contract.BATCH_NORM_MOMENTUM.name: 0.0}
-        self._session.run(self._network.update_ops, feeds)
-        return self._session.run(self._averages)
-
     def losses(self) -> np.ndarray:
         """The regularization losses, in Slim's order."""
-        return np.array(self._session.run(self._network.regularization_losses))
+        return np.array(self._session.run(self._built.network.regularization_losses))
+
+    def statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Of the batch, what each moving average moves towards, by name of the average."""
+        averages = {name: found for name, found in self._variables.items() if is_average(name)}
+        feeds = {**self._feeds(images), contract.BATCH_NORM_MOMENTUM.name: 0.0}
+        with self.holding({}):
+            self._session.run(self._built.network.update_ops, feeds)
+            return self._session.run(averages)
+
+    def step(
+        self,
+        images: np.ndarray,
+        *,
+        rate: float,
+        regularized: bool = True,
+        noise: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        """What trainable variables are after a step of gradient descent, by name.
+
+        The loss is the mean square of the logits, else of the feature vector, plus the
+        regularization losses, unless they are left out.
+        """
+        network = self._built.network
+        with self._built.graph.as_default():
+            outputs = network.feature_vector if network.logits is None else network.logits
+            loss = tf.reduce_mean(outputs**2)
+            if regularized:
+                loss += tf.add_n(network.regularization_losses)
+            names = sorted(self.trainable)
+            gradients = tf.gradients(loss, [self._variables[name] for name in names])
+        found = self._session.run(gradients, self._feeds(images, noise))
+        return {
+            name: self.weights[name] - np.float32(rate) * gradient
+            for name, gradient in zip(names, found, strict=True)
+        }
+
+    @contextlib.contextmanager
+    def holding(self, weights: Arrays) -> Iterator[None]:
+        """With other weights, by name; those of the checkpoint come back."""
+        self._assign(weights)
+        try:
+            yield
+        finally:
+            self._assign(self.weights)
+
+    def _assign(self, weights: Arrays) -> None:
+        initializers = {name: self._variables[name].initializer for name in weights}
+        feeds = {initializers[name].inputs[1]: weight for name, weight in weights.items()}
+        self._session.run(list(initializers.values()), feeds)
+
+    def _feeds(self, images: np.ndarray, noise: np.ndarray | None = None) -> dict:
+        feeds = {self._images: images}
+        if noise is not None:
+            operations = self._built.graph.get_operations()
+            [draw] = [operation for operation in operations if operation.type == "RandomUniform"]
+            feeds[draw.outputs[0]] = noise
+        return feeds
 
     def _names(self, version: int) -> dict[str, str]:
         promise = contract.promise(version=version, task=self._task, interface=self._interface)
@@ -90,10 +135,6 @@ class Slim:
             for signature in mode.signatures
             for key, spec in signature.outputs.items()
         }
-
-    @property
-    def _images(self) -> str:
-        return contract.VERSIONS[_VERSION].images(self._interface.image_size).name
 
 
 def is_average(name: str) -> bool:
@@ -108,3 +149,20 @@ def moved(before: Arrays, statistics: Arrays, *, momentum: float) -> dict[str, n
         + (1 - momentum) * statistics[name].astype(np.float64)
         for name in statistics
     }
+
+
+def within(momentum: float) -> float:
+    """Tolerance of moving averages after one update.
+
+    The number of threads alone, which sums in another order, was seen to change a statistic by 3e-4.
+    """
+    return 1e-6 + 1e-3 * (1 - momentum)
+
+
+def distance(actual: np.ndarray, expected: np.ndarray) -> float:
+    """How far one step of a weight ends from another, over the length of that.
+
+    Gradients of a deep network jump where a ReLU or a max pool is undecided: the number of threads
+    alone, which sums in another order, changes single ones by a third of the largest.
+    """
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

@@ -18,6 +18,15 @@ TOLERANCE = 1e-4
 HEADER = ("consumer", "version", "module versions", "what was exercised", "largest difference")
 
 
+def of(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin so, by the rest of their names."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
 @dataclasses.dataclass
 class Row:
     """What one test saw of a consumer.
@@ -81,9 +90,10 @@ def merge(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
 
 def _line(group: list[Outcome]) -> tuple[str, ...]:
     rows = [one.row for one in group]
-    exercised = dict.fromkeys(
-        one.row.exercised + (" FAILED" if one.outcome == "failed" else "") for one in group
-    )
+    failed = {one.row.exercised for one in group if one.outcome == "failed"}
+    exercised = [
+        name + " FAILED" * (name in failed) for name in sorted({row.exercised for row in rows})
+    ]
     versions = [row.version for row in rows if row.version]
     largest = [row.largest for row in rows if row.largest is not None]
     reason = f"skipped: {group[0].reason}; " if group[0].reason else ""
@@ -97,11 +107,11 @@ def _line(group: list[Outcome]) -> tuple[str, ...]:
 
 
 def show(lines: Iterable[tuple[str, ...]], *, width: int) -> str:
-    """The table for a terminal."""
+    """The table for a terminal; a narrow one wraps its lines."""
     table = Table(*HEADER)
     for line in lines:
         table.add_row(*line)
-    console = Console(width=width, no_color=True)
+    console = Console(width=max(width, 120), no_color=True)
     with console.capture() as capture:
         console.print(table)
     return capture.get()
