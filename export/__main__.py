@@ -4,6 +4,8 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source,
 4 the version exists, 5 the output can't be written. If several modules fail, the first counts.
 """
 
+import contextlib
+import time
 from pathlib import Path
 
 from absl import flags
@@ -56,12 +58,16 @@ def main(arguments: list[str]) -> int:
         command_line.complain(str(error))
         return error.exit_code
     # These import TensorFlow, which flags that make no sense need not wait for.
+    began = time.monotonic()
     with command_line.quiet_imports():
-        from slimhub.export import exporter, report
+        from slimhub.export import exporter, half, report, worker
 
-    return report.exit_code(
-        report.show(request, exporter.export(request), as_json=command_line.JSON.value)
-    )
+    importing = time.monotonic() - began
+    with contextlib.closing(worker.Worker(half.Half(training=True))) as other:
+        outcomes = exporter.export(request, other=other)
+        as_json = command_line.JSON.value
+        done = report.show(request, outcomes, as_json=as_json, importing=importing)
+    return report.exit_code(done)
 
 
 def run() -> None:

@@ -5,6 +5,7 @@ Usage: python -m slimhub.export.demo [--version=3] [--output=build/demo]
 Of version 5, a feature-vector module is fine-tuned, too: a few steps on drawn discs and squares.
 """
 
+import contextlib
 from pathlib import Path
 
 from absl import flags
@@ -21,13 +22,14 @@ _OUTPUT = flags.DEFINE_string("output", "build/demo", "Root directory of the mod
 def main(arguments: list[str]) -> int:
     del arguments
     with command_line.quiet_imports():
-        from slimhub.export import exporter, report
+        from slimhub.export import exporter, half, report, worker
 
     version = int(_VERSION.value)
     request = ExportRequest(
         version=version, checkpoint="synthetic", output=Path(_OUTPUT.value), overwrite=True
     )
-    outcomes = report.show(request, exporter.export(request))
+    with contextlib.closing(worker.Worker(half.Half(training=True))) as other:
+        outcomes = report.show(request, exporter.export(request, other=other))
     published = [outcome for outcome in outcomes if outcome.error is None]
     for outcome in published:
         _use(outcome)

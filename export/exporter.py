@@ -8,26 +8,27 @@ import contextlib
 import dataclasses
 import importlib.metadata
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
 from slimhub.export import (
     checkpoint,
+    half,
+    networks,
     parity,
     publish,
     reasons,
-    restore,
     saved_model,
     scratch,
-    slim_graph,
     tf1_hub,
+    worker,
 )
 from slimhub.export.errors import CheckError, ExportError, OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, formats, signals
+from slimhub.signatures import conformance, contract, formats, signals
 from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
@@ -48,7 +49,8 @@ class Outcome:
       num_bytes: of all its files.
       num_classes: of its logits, if it has any.
       parity: largest difference to the Slim graph, relative to the largest magnitude.
-      seconds: that the export took, without bringing the checkpoint.
+      stages: seconds that the export took, without bringing the checkpoint, by what they went to;
+        what is done once for all tasks of a model is counted with the first.
     """
 
     handle: str
@@ -59,11 +61,25 @@ class Outcome:
     num_bytes: int = 0
     num_classes: int | None = None
     parity: float = 0.0
-    seconds: float = 0.0
+    stages: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.stages.values())
 
 
-def export(request: ExportRequest) -> Iterator[Outcome]:
-    """Exports every module of a request, and yields how each one went."""
+def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Iterator[Outcome]:
+    """Exports every module of a request, and yields how each one went.
+
+    Args:
+      request: which modules.
+      other: a process with a `Half` for training, which then works at the same time as this one;
+        None does everything here.
+    """
+    halves = {
+        False: worker.Here(half.Half(training=False)),
+        True: other or worker.Here(half.Half(training=True)),
+    }
     for name in request.models:
         model = catalog.get(name)
         with contextlib.ExitStack() as stack:
@@ -75,7 +91,7 @@ def export(request: ExportRequest) -> Iterator[Outcome]:
                     publish.clear_up(target)
                     publish.refuse_unpublishable(target, overwrite=request.overwrite)
                     # Not before a module wants it, and once a model: it may be a download.
-                    source = source or _resolve(request, model, stack)
+                    source = source or _resolve(request, model, halves, stack)
                     if isinstance(source, ExportError):
                         raise source
                     yield _export_module(request, model, task, target, source)
@@ -83,48 +99,59 @@ def export(request: ExportRequest) -> Iterator[Outcome]:
                     yield Outcome(handle=handle, error=error)
 
 
-def _resolve(request: ExportRequest, model: catalog.Model, stack: contextlib.ExitStack):
-    """The checkpoint, or the error that every task of the model then shares."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Source:
+    """A model's checkpoint and Slim graphs."""
+
+    checkpoint: checkpoint.Checkpoint
+    networks: networks.Networks
+
+
+def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contextlib.ExitStack):
+    """The source, or the error that every task of the model then shares."""
     try:
         workdir = stack.enter_context(scratch.temporary())
-        return checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
+        found = checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
+        opened = networks.Networks(
+            model,
+            version=request.version,
+            checkpoint=found.path,
+            allow_unused=request.allow_unused,
+            halves=halves,
+        )
+        return _Source(checkpoint=found, networks=opened)
     except ExportError as error:
         return error
     except OSError as error:
         return OutputError(f"There is no temporary directory (TMPDIR chooses one): {error}")
 
 
-def _export_module(request, model, task, target, source: checkpoint.Checkpoint) -> Outcome:
-    started = time.monotonic()
-    reader = restore.Reader(source.path)
-    classes = restore.num_classes(reader, model=model) if task == "classification" else None
-    graphs = {
-        training: slim_graph.build(
-            model, version=request.version, num_classes=classes, training=training
-        )
-        for training in (False, True)
-    }
-    network = graphs[False].network
-    shapes = {variable.op.name: tuple(variable.shape) for variable in network.variables}
-    weights = restore.restore(reader, model=model, shapes=shapes, allow_unused=request.allow_unused)
+def _export_module(request, model, task, target, source: _Source) -> Outcome:
+    watch = _Stopwatch()
+    with watch("building"):
+        restored = source.networks.restored(task)
     provenance = Provenance(
         handle=request.handle(model.name, task),
         model=model.name,
         task=task,
         version=request.version,
-        status=source.status,
-        checkpoint=source.files,
+        status=source.checkpoint.status,
+        checkpoint=source.checkpoint.files,
         files=(),
         parity_tolerance=parity.TOLERANCE,
         libraries=_libraries(),
-        interface=slim_graph.interface(model, network),
+        interface=restored.definitions[False].interface,
     )
     promise = provenance.promise()
-    with publish.staging(target, overwrite=request.overwrite) as staging:
-        _write(staging, provenance, graphs=graphs, weights=weights)
-        with contextlib.closing(Subject(Module(staging), promise)) as subject:
-            figure = _check(subject, provenance.handle, graphs, source)
-        num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    with contextlib.ExitStack() as stack:
+        with watch("writing"):
+            staging = stack.enter_context(publish.staging(target, overwrite=request.overwrite))
+            _write(staging, provenance, restored)
+        with watch("checking"):
+            figure = _check(staging, promise, provenance.handle, source)
+            num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+        with watch("publishing"):
+            stack.close()
     return Outcome(
         handle=provenance.handle,
         directory=target,
@@ -133,18 +160,36 @@ def _export_module(request, model, task, target, source: checkpoint.Checkpoint) 
             dict.fromkeys(one.name for mode in promise.modes for one in mode.signatures)
         ),
         num_bytes=num_bytes,
-        num_classes=classes,
+        num_classes=restored.num_classes,
         parity=figure,
-        seconds=time.monotonic() - started,
+        stages=watch.seconds,
     )
 
 
-def _write(directory: Path, provenance: Provenance, *, graphs, weights) -> None:
+class _Stopwatch:
+    """Seconds by what they were spent on."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        started = time.monotonic()
+        yield
+        self.seconds[stage] = time.monotonic() - started
+
+
+def _write(directory: Path, provenance: Provenance, restored: networks.Restored) -> None:
     """Writes a module, and its provenance with the sums of all other files. Raises `OSError`."""
     promise = provenance.promise()
     try:
         writer = _WRITERS[promise.format.name]
-        writer.write(directory, promise=promise, graphs=graphs, weights=weights)
+        writer.write(
+            directory,
+            promise=promise,
+            definitions=restored.definitions,
+            weights=restored.weights,
+        )
     except tf.errors.OpError as error:
         raise OSError(reasons.reason(error)) from error
     signals.exit_if_stopped()
@@ -154,19 +199,19 @@ def _write(directory: Path, provenance: Provenance, *, graphs, weights) -> None:
     path.write_text(record.to_json())
 
 
-def _check(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint) -> float:
+def _check(directory: Path, promise: contract.Promise, handle: str, source: _Source) -> float:
     """As `_parity`, and raises `SourceError` if the checkpoint is not what it was."""
     try:
-        return _parity(subject, handle, graphs, source)
+        return _parity(directory, promise, handle, source)
     finally:
         signals.exit_if_stopped()
         # If it changed, that is why a check failed; and if none did, the record is wrong.
-        source.refuse_changed()
+        source.checkpoint.refuse_changed()
 
 
-def _parity(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint) -> float:
+def _parity(directory: Path, promise: contract.Promise, handle: str, source: _Source) -> float:
     """Raises `CheckError` unless the module on disk keeps its promise; returns its parity."""
-    report = conformance.check_subject(subject)
+    report, differences = _verify(directory, promise, source)
     problems = [
         f"  {result.id}: {problem}" for result in report.failed for problem in result.problems
     ]
@@ -174,7 +219,6 @@ def _parity(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint
         raise CheckError(
             "\n".join([f"{handle} fails its checks, and was not published:", *problems])
         )
-    differences = parity.compare(subject, graphs=graphs, checkpoint=source.path)
     too_large = {key: value for key, value in differences.items() if value > parity.TOLERANCE}
     if too_large:
         lines = [f"  {key}: {value:.2g}" for key, value in sorted(too_large.items())]
@@ -183,6 +227,18 @@ def _parity(subject: Subject, handle: str, graphs, source: checkpoint.Checkpoint
             "of the largest magnitude, and was not published:\n" + "\n".join(lines)
         )
     return max(differences.values())
+
+
+def _verify(directory: Path, promise: contract.Promise, source: _Source):
+    """The report of a module on disk, and its differences to the Slim graph, by output."""
+    with Subject(Module(directory), promise) as subject:
+        results = conformance.check_graphs(subject)
+        differences: dict[str, float] = {}
+        if conformance.may_run(results):
+            for verdict in source.networks.verify(directory, promise):
+                results += verdict.results
+                differences |= verdict.differences
+        return conformance.report(subject, results), differences
 
 
 def _libraries() -> dict[str, str]:

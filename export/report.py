@@ -15,9 +15,20 @@ from slimhub.signatures import command_line, signals
 
 
 def show(
-    request: ExportRequest, outcomes: Iterable[Outcome], *, as_json: bool = False
+    request: ExportRequest,
+    outcomes: Iterable[Outcome],
+    *,
+    as_json: bool = False,
+    importing: float = 0.0,
 ) -> list[Outcome]:
-    """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors."""
+    """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors.
+
+    Args:
+      request: what is exported.
+      outcomes: of its modules.
+      as_json: print the report for machines instead of the table.
+      importing: seconds that imports took, for that report.
+    """
     console = Console(stderr=True)
     bar = progress.Progress(
         progress.TextColumn("{task.description}"),
@@ -38,7 +49,7 @@ def show(
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]
     if as_json:
-        command_line.show(to_json(done))
+        command_line.show(to_json(done, importing=importing))
     elif published:
         command_line.show(_table(published))
     for error, handles in _failures(done).items():
@@ -51,10 +62,14 @@ def exit_code(outcomes: list[Outcome]) -> int:
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error), 0)
 
 
-def to_json(outcomes: list[Outcome]) -> str:
+def to_json(outcomes: list[Outcome], *, importing: float) -> str:
     """An export for machines: of each module its figures, or null for each and the error; the exit code."""
-    modules = [_record(outcome) for outcome in outcomes]
-    return json.dumps({"modules": modules, "exit_code": exit_code(outcomes)}, indent=2)
+    report = {
+        "modules": [_record(outcome) for outcome in outcomes],
+        "importing": round(importing, 3),
+        "exit_code": exit_code(outcomes),
+    }
+    return json.dumps(report, indent=2)
 
 
 def _record(outcome: Outcome) -> dict:
@@ -66,6 +81,7 @@ def _record(outcome: Outcome) -> dict:
         "num_classes": outcome.num_classes,
         "parity": outcome.parity,
         "seconds": round(outcome.seconds, 3),
+        "stages": {stage: round(seconds, 3) for stage, seconds in outcome.stages.items()},
     }
     error = outcome.error
     if error is None:

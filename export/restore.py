@@ -33,7 +33,7 @@ class Reader:
 
     def __init__(self, path: Path):
         self.path = path
-        with self._guarded():
+        with guarded(path):
             reader = tf.train.load_checkpoint(str(path))
             self.shapes: dict[str, Shape] = {
                 name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()
@@ -46,7 +46,7 @@ class Reader:
         return self._dtypes[name].name
 
     def get(self, name: str) -> np.ndarray:
-        with self._guarded(f"values of {printable(name)} are damaged or missing: "):
+        with guarded(self.path, f"values of {printable(name)} are damaged or missing: "):
             declared = math.prod(self.shapes[name])
             # Each takes a byte or more. TensorFlow would ask for the memory, for ten seconds.
             if declared > self._num_bytes:
@@ -61,17 +61,19 @@ class Reader:
             )
             return tensor.numpy()
 
-    @contextlib.contextmanager
-    def _guarded(self, what: str = ""):
-        try:
-            yield
-        # Besides its own errors TensorFlow raises Python's, one for each code of a status.
-        except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
-            raise SourceError(
-                f"{self.path.name} can't be read as a TensorFlow checkpoint (a V1 file, or the "
-                f"prefix of a V2 one): {what}{reason(error)}. Get it anew; "
-                "if it is an archive, its name must end in .tar.gz or .tgz."
-            ) from error
+
+@contextlib.contextmanager
+def guarded(path: Path, what: str = "") -> Iterator[None]:
+    """Has what TensorFlow raises in the block for a checkpoint that it can't read be a `SourceError`."""
+    try:
+        yield
+    # Besides its own errors TensorFlow raises Python's, one for each code of a status.
+    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+        raise SourceError(
+            f"{path.name} can't be read as a TensorFlow checkpoint (a V1 file, or the "
+            f"prefix of a V2 one): {what}{reason(error)}. Get it anew; "
+            "if it is an archive, its name must end in .tar.gz or .tgz."
+        ) from error
 
 
 def num_classes(reader: Reader, *, model: Model) -> int:

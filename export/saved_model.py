@@ -45,7 +45,7 @@ def write(
     directory: Path,
     *,
     promise: contract.Promise,
-    graphs: Mapping[bool, slim_graph.SlimGraph],
+    definitions: Mapping[bool, slim_graph.Definition],
     weights: Mapping[str, np.ndarray],
 ) -> None:
     """Writes a module into an existing, empty directory.
@@ -53,7 +53,7 @@ def write(
     Args:
       directory: where to.
       promise: which signatures to write.
-      graphs: that for inference and, by `True`, that for training.
+      definitions: of the Slim graph for inference and, by `True`, of that for training.
       weights: float32 arrays by variable name, exactly those of the graphs.
 
     Raises:
@@ -62,18 +62,17 @@ def write(
     # Not a `tf.Module`, in which hub.KerasLayer finds no weights; nor a `tf.train.Checkpoint`,
     # which has a variable of its own.
     root = tf.__internal__.tracking.AutoTrackable()
-    trainable = {
-        variable.op.name: variable.trainable for variable in graphs[False].network.variables
-    }
+    variables = definitions[False].variables
     root.variables = [
-        _variable(name, weights[name], trainable=trainable[name]) for name in sorted(weights)
+        _variable(name, weights[name], trainable=variables[name].trainable)
+        for name in sorted(weights)
     ]
     root.trainable_variables = [variable for variable in root.variables if variable.trainable]
     networks = {
-        mode.training: _network(graphs[mode.training], promise, mode, root.variables)
+        mode.training: _network(definitions[mode.training], promise, mode, root.variables)
         for mode in promise.modes
     }
-    root.regularization_losses = list(_losses(graphs[False], root.variables))
+    root.regularization_losses = list(_losses(definitions[False], root.variables))
     _add_calls(root, promise, networks)
     signatures = {
         signature.name: _signature(signature, promise, networks[mode.training])
@@ -129,12 +128,13 @@ def _importer(
     return put
 
 
-def _network(built, promise: contract.Promise, mode: contract.Mode, variables):
+def _network(
+    definition: slim_graph.Definition, promise: contract.Promise, mode: contract.Mode, variables
+):
     """The network, traced: a function of images and momentum, of all outputs by their names in Slim."""
     specs = [spec for one in mode.signatures for spec in one.outputs.values()]
     names = list(dict.fromkeys(spec.name for spec in specs))
-    updates = [op.name for op in built.network.update_ops]
-    put = _importer(built.graph.as_graph_def(), names + updates, variables)
+    put = _importer(definition.meta_graph.graph_def, [*names, *definition.update_ops], variables)
     inputs = _spec(promise.images, "images"), _spec(promise.momentum_input, "batch_norm_momentum")
 
     @_function(input_signature=inputs)
@@ -146,9 +146,9 @@ def _network(built, promise: contract.Promise, mode: contract.Mode, variables):
     return network.get_concrete_function()
 
 
-def _losses(built: slim_graph.SlimGraph, variables):
-    names = [loss.name for loss in built.network.regularization_losses]
-    graph_def = slim_graph.prune(built.graph.as_graph_def(), names)
+def _losses(definition: slim_graph.Definition, variables):
+    names = definition.regularization_losses
+    graph_def = slim_graph.prune(definition.meta_graph.graph_def, names)
     for name in names:
         put = _importer(graph_def, [name], variables)
         yield _function(functools.partial(_only, put), input_signature=[])

@@ -1,14 +1,24 @@
 """The Slim graph of a module: what the writers write, and what a written module is compared with."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
+from tensorflow.core.framework import variable_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.models import network
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract
 from slimhub.signatures.interface import Interface, TensorSpec
+
+GraphKeys = tf.compat.v1.GraphKeys
+
+_VARIABLES = (
+    GraphKeys.GLOBAL_VARIABLES,
+    GraphKeys.MODEL_VARIABLES,
+    GraphKeys.TRAINABLE_VARIABLES,
+)
 
 # They only weigh: colocation with a variable means nothing to one network on one device, shapes
 # are inferred. And `debug_name` is new in TF 2.21; TF 1.15 refuses a graph with it.
@@ -21,6 +31,33 @@ class SlimGraph:
 
     graph: tf.Graph
     network: network.Network
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variable:
+    """A variable of a network."""
+
+    shape: tuple[int, ...]
+    trainable: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Definition:
+    """A Slim graph as data, which another process can have, too.
+
+    Attributes:
+      meta_graph: the graph, with its collections of variables and of losses.
+      interface: what the contract has to know of it.
+      update_ops: names of the operations that move the moving averages.
+      regularization_losses: names of their tensors.
+      variables: by name, in order of construction.
+    """
+
+    meta_graph: meta_graph_pb2.MetaGraphDef
+    interface: Interface
+    update_ops: tuple[str, ...]
+    regularization_losses: tuple[str, ...]
+    variables: Mapping[str, Variable]
 
 
 def build(model: Model, *, version: int, num_classes: int | None, training: bool) -> SlimGraph:
@@ -46,6 +83,66 @@ def build(model: Model, *, version: int, num_classes: int | None, training: bool
             num_classes=num_classes,
         )
     return SlimGraph(graph=graph, network=built)
+
+
+def define(model: Model, built: SlimGraph) -> Definition:
+    """Describes a graph that was built."""
+    # Whatever it is asked for, the exporter of TensorFlow looks at the default graph.
+    with built.graph.as_default():
+        meta_graph = tf.compat.v1.train.export_meta_graph(
+            clear_devices=True,
+            strip_default_attrs=True,
+            collection_list=(*_VARIABLES, GraphKeys.REGULARIZATION_LOSSES),
+        )
+    return Definition(
+        meta_graph=meta_graph,
+        interface=interface(model, built.network),
+        update_ops=tuple(op.name for op in built.network.update_ops),
+        regularization_losses=tuple(loss.name for loss in built.network.regularization_losses),
+        variables={
+            variable.op.name: Variable(shape=tuple(variable.shape), trainable=variable.trainable)
+            for variable in built.network.variables
+        },
+    )
+
+
+def without_head(model: Model, definition: Definition) -> Definition:
+    """The same network without its classification layer, as if it had been built so.
+
+    The layer is still in the graph, but nothing names it, so that whoever prunes the graph drops it.
+    """
+    head, whole = f"{model.scope}/{model.head}/", definition.interface
+    variables = {
+        name: variable
+        for name, variable in definition.variables.items()
+        if not name.startswith(head)
+    }
+    losses = tuple(name for name in definition.regularization_losses if not name.startswith(head))
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.CopyFrom(definition.meta_graph)
+    for key in _VARIABLES:
+        values = meta_graph.collection_def[key].bytes_list.value
+        values[:] = [value for value in values if _variable_name(value) in variables]
+    meta_graph.collection_def[GraphKeys.REGULARIZATION_LOSSES].node_list.value[:] = losses
+    return Definition(
+        meta_graph=meta_graph,
+        interface=dataclasses.replace(
+            whole,
+            num_regularization_losses=whole.num_regularization_losses
+            - (len(definition.regularization_losses) - len(losses)),
+            num_variables=len(variables),
+            num_trainable_variables=sum(variable.trainable for variable in variables.values()),
+            logits=None,
+            predictions=None,
+        ),
+        update_ops=definition.update_ops,
+        regularization_losses=losses,
+        variables=variables,
+    )
+
+
+def _variable_name(serialized: bytes) -> str:
+    return variable_pb2.VariableDef.FromString(serialized).variable_name.removesuffix(":0")
 
 
 def interface(model: Model, built: network.Network) -> Interface:

@@ -20,22 +20,16 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from slimhub.export import slim_graph
 from slimhub.signatures import contract, formats, hub_protos
+from slimhub.signatures.interface import TensorSpec
 
 GraphKeys = tf.compat.v1.GraphKeys
-
-_COLLECTIONS = (
-    GraphKeys.GLOBAL_VARIABLES,
-    GraphKeys.MODEL_VARIABLES,
-    GraphKeys.TRAINABLE_VARIABLES,
-    GraphKeys.REGULARIZATION_LOSSES,
-)
 
 
 def write(
     directory: Path,
     *,
     promise: contract.Promise,
-    graphs: Mapping[bool, slim_graph.SlimGraph],
+    definitions: Mapping[bool, slim_graph.Definition],
     weights: Mapping[str, np.ndarray],
 ) -> None:
     """Writes a module into an existing, empty directory.
@@ -43,7 +37,7 @@ def write(
     Args:
       directory: where to.
       promise: which signatures to write.
-      graphs: that for inference and, by `True`, that for training.
+      definitions: of the Slim graph for inference and, by `True`, of that for training.
       weights: float32 arrays by variable name, exactly those of the graphs.
 
     Raises:
@@ -51,7 +45,7 @@ def write(
     """
     saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
     for mode in promise.modes:
-        saved_model.meta_graphs.append(_meta_graph(graphs[mode.training], promise, mode))
+        saved_model.meta_graphs.append(_meta_graph(definitions[mode.training], promise, mode))
     (directory / "saved_model.pb").write_bytes(saved_model.SerializeToString(deterministic=True))
     marker = hub_protos.ModuleDef(format=hub_protos.FORMAT_V3)
     (directory / formats.FORMAT_MARKER).write_bytes(marker.SerializeToString())
@@ -65,32 +59,30 @@ def write(
     )
 
 
-def _meta_graph(built: slim_graph.SlimGraph, promise: contract.Promise, mode: contract.Mode):
-    with built.graph.as_default():
-        meta_graph = tf.compat.v1.train.export_meta_graph(
-            clear_devices=True, strip_default_attrs=True, collection_list=_COLLECTIONS
-        )
+def _meta_graph(
+    definition: slim_graph.Definition, promise: contract.Promise, mode: contract.Mode
+) -> meta_graph_pb2.MetaGraphDef:
+    meta_graph = meta_graph_pb2.MetaGraphDef()
+    meta_graph.CopyFrom(definition.meta_graph)
     meta_graph.meta_info_def.tags.extend(mode.tags)
     for signature in mode.signatures:
-        meta_graph.signature_def[signature.name].CopyFrom(_signature_def(built.graph, signature))
+        meta_graph.signature_def[signature.name].CopyFrom(_signature_def(signature))
     collections = meta_graph.collection_def
-    if built.network.update_ops:
-        updates = [op.name for op in built.network.update_ops]
-        collections[GraphKeys.UPDATE_OPS].node_list.value.extend(updates)
+    if definition.update_ops:
+        collections[GraphKeys.UPDATE_OPS].node_list.value.extend(definition.update_ops)
     if promise.image_module_info:
         attachment = _image_module_info(promise.image_module_info)
         collections[formats.ATTACHMENTS].bytes_list.value.append(attachment)
-    _prune(meta_graph, built, mode)
+    _prune(meta_graph, definition, mode)
     return meta_graph
 
 
-def _signature_def(graph: tf.Graph, signature: contract.Signature):
-    def tensor_info(spec):
-        tensor = graph.get_tensor_by_name(spec.name)
+def _signature_def(signature: contract.Signature) -> meta_graph_pb2.SignatureDef:
+    def tensor_info(spec: TensorSpec):
         return meta_graph_pb2.TensorInfo(
-            name=tensor.name,
-            dtype=tensor.dtype.as_datatype_enum,
-            tensor_shape=tensor.shape.as_proto(),
+            name=spec.name,
+            dtype=tf.as_dtype(spec.dtype).as_datatype_enum,
+            tensor_shape=tf.TensorShape(spec.shape).as_proto(),
         )
 
     return meta_graph_pb2.SignatureDef(
@@ -108,22 +100,21 @@ def _image_module_info(image_size: tuple[int, int]) -> bytes:
     ).SerializeToString(deterministic=True)
 
 
-def _prune(meta_graph, built: slim_graph.SlimGraph, mode: contract.Mode) -> None:
+def _prune(meta_graph, definition: slim_graph.Definition, mode: contract.Mode) -> None:
     """Keeps only what a consumer can reach: signatures, losses, updates, variables."""
     reached = [
         spec.name
         for signature in mode.signatures
         for spec in (*signature.inputs.values(), *signature.outputs.values())
     ]
-    reached += [loss.name for loss in built.network.regularization_losses]
-    reached += [op.name for op in built.network.update_ops]
+    reached += [*definition.regularization_losses, *definition.update_ops]
     for serialized in meta_graph.collection_def[GraphKeys.GLOBAL_VARIABLES].bytes_list.value:
         proto = variable_pb2.VariableDef.FromString(serialized)
         reached += [proto.initializer_name, proto.initial_value_name, proto.snapshot_name]
     graph_def = slim_graph.prune(meta_graph.graph_def, reached)
     meta_graph.graph_def.CopyFrom(graph_def)
     used = {node.op for node in graph_def.node}
-    definitions = meta_graph.meta_info_def.stripped_op_list.op
-    described = [definition for definition in definitions if definition.name in used]
-    del definitions[:]
-    definitions.extend(described)
+    operations = meta_graph.meta_info_def.stripped_op_list.op
+    described = [operation for operation in operations if operation.name in used]
+    del operations[:]
+    operations.extend(described)

@@ -4,6 +4,7 @@ Tables, or with `--json` the report for machines, go to standard output; all els
 """
 
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -108,10 +109,14 @@ def quiet_imports() -> Iterator[None]:
         os._exit(128 + number)
 
     signals.handle(stop)
+    # What is imported stays: to look through it for garbage, again and again, is lost time.
+    gc.disable()
     try:
         with contextlib.nullcontext() if _verbose() else held_back(kept):
             yield
     finally:
+        gc.freeze()
+        gc.enable()
         signals.install()
         os.close(kept)
 

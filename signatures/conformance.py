@@ -6,7 +6,6 @@ reported as not run; the report is good only if every check passed. No graph of 
 before the checks named in `GATE` have passed.
 """
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterable
@@ -73,6 +72,10 @@ class Report:
         return json.dumps({**dataclasses.asdict(self), "ok": self.ok}, indent=2)
 
 
+# Is told of each check when it begins, as `running`, and of its result.
+Note = Callable[[Result], None]
+
+
 def readable(module: Module) -> Iterable[str]:
     """It is a module: its graphs, its variables and its provenance can be read."""
     unreadable = set()
@@ -98,7 +101,7 @@ def check(
     directory: str | Path,
     *,
     promise: contract.Promise | None = None,
-    note: Callable[[Result], None] = lambda result: None,
+    note: Note = lambda result: None,
 ) -> Report:
     """Runs every check on a directory, which may be anything.
 
@@ -110,41 +113,73 @@ def check(
       promise: what it is held to; None for what its own provenance says that it promises.
       note: is told of each check when it begins, as `running`, and of its result.
     """
-    with contextlib.closing(Subject(Module(Path(directory)), promise)) as subject:
+    with Subject(Module(Path(directory)), promise) as subject:
         return check_subject(subject, note=note)
 
 
-def check_subject(
-    subject: Subject, *, note: Callable[[Result], None] = lambda result: None
-) -> Report:
+def check_subject(subject: Subject, *, note: Note = lambda result: None) -> Report:
     """Runs every check on a module that somebody else goes on to use."""
-    results: dict[Callable, Result] = {}
+    results = check_graphs(subject, note=note)
+    if may_run(results):
+        results += check_values(subject, note=note)
+    return report(subject, results)
 
-    def run(check: Callable, argument) -> bool:
-        note(_pending(check, "running"))
-        results[check] = _result(check, argument)
-        note(results[check])
-        return results[check].status == "passed"
 
-    if run(readable, subject.module):
-        format, record = subject.promise.format, subject.module.provenance
-        for check in _graph_checks(format):
-            run(check, subject)
-        loads, *others = _value_checks(format)
-        if all(results[check].status == "passed" for check in GATE) and run(loads, subject):
-            for check in others:
-                run(check, subject)
-        handle, weights = printable(record.handle), record.weights
-    else:
-        # Of a format that can't be known, these are the checks that it would have had anyway.
-        format, handle, weights = None, None, None
+def check_graphs(subject: Subject, *, note: Note = lambda result: None) -> tuple[Result, ...]:
+    """Runs the checks that look at what is on disk."""
+    results = [_run(readable, subject.module, note)]
+    if results[0].status == "passed":
+        checks = _graph_checks(subject.promise.format)
+        results += [_run(check, subject, note) for check in checks]
+    return tuple(results)
+
+
+def may_run(results: Iterable[Result]) -> bool:
+    """Whether the checks in `GATE` are among those that passed."""
+    return {_id(check) for check in GATE} <= {one.id for one in results if one.status == "passed"}
+
+
+def check_values(subject: Subject, *, note: Note = lambda result: None) -> tuple[Result, ...]:
+    """Runs the checks that run the module, in `subject.modes`. `may_run` must have said so."""
+    loads, *others = _value_checks(subject.promise.format)
+    results = [_run(loads, subject, note)]
+    if results[0].status == "passed":
+        results += [_run(check, subject, note) for check in others]
+    return tuple(results)
+
+
+def report(subject: Subject, results: Iterable[Result]) -> Report:
+    """The report of checks that were run, some of them perhaps once in each mode."""
+    found: dict[str, Result] = {}
+    for result in results:
+        found[result.id] = _both(found[result.id], result) if result.id in found else result
+    format, handle, weights = None, None, None
+    # Of a format that can't be known, the planned checks are those that it would have had anyway.
+    if found[_id(readable)].status == "passed":
+        record = subject.module.provenance
+        format, handle = subject.promise.format, printable(record.handle)
+        weights = record.weights
     planned = (readable, *_graph_checks(format), *_value_checks(format))
     return Report(
         directory=str(subject.module.directory),
         handle=handle,
         weights=weights,
-        results=tuple(results.get(check, _pending(check, "not run")) for check in planned),
+        results=tuple(found.get(_id(check), _pending(check, "not run")) for check in planned),
     )
+
+
+def _both(one: Result, other: Result) -> Result:
+    """One result of a check that was run in each mode."""
+    problems = (*one.problems, *other.problems)
+    status = "failed" if problems else "passed"
+    return dataclasses.replace(one, status=status, problems=problems)
+
+
+def _run(check: Callable, argument, note: Note) -> Result:
+    note(_pending(check, "running"))
+    result = _result(check, argument)
+    note(result)
+    return result
 
 
 def _graph_checks(format: formats.Format | None) -> tuple[Callable, ...]:

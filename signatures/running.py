@@ -54,13 +54,34 @@ class RunningGraph:
         return self.graph.get_collection(name)
 
 
+def session(graph: tf.Graph) -> tf.compat.v1.Session:
+    """A session that runs the graph as it stands: what is checked is that graph.
+
+    Rewriting it first, as TensorFlow does otherwise, would take most of the time of a check.
+    """
+    config = tf.compat.v1.ConfigProto()
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    return tf.compat.v1.Session(graph=graph, config=config)
+
+
+@contextlib.contextmanager
+def as_it_stands() -> Iterator[None]:
+    """In the block, TensorFlow 2 runs functions as they stand; see `session`."""
+    options = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False, **options})
+
+
 @contextlib.contextmanager
 def load(directory: Path, *, tags: tuple[str, ...]) -> Iterator[RunningGraph]:
     """Loads the meta graph with exactly these tags."""
     # Closed, not entered: its graph must not become the default one.
-    with contextlib.closing(tf.compat.v1.Session(graph=tf.Graph())) as session:
-        meta_graph = tf.compat.v1.saved_model.loader.load(session, list(tags), str(directory))
-        yield RunningGraph(session, meta_graph)
+    with contextlib.closing(session(tf.Graph())) as opened:
+        meta_graph = tf.compat.v1.saved_model.loader.load(opened, list(tags), str(directory))
+        yield RunningGraph(opened, meta_graph)
 
 
 class RunningObject:
@@ -90,7 +111,8 @@ class RunningObject:
         """
         # With this momentum, nothing moves.
         inputs = tf.constant(images), tf.constant(1.0)
-        return {name: _arrays(apply(*inputs)) for name, apply in self._signatures.items()}
+        with as_it_stands():
+            return {name: _arrays(apply(*inputs)) for name, apply in self._signatures.items()}
 
     def step(self, images: np.ndarray, *, momentum: float):
         """Applies all signatures, one after the other.
@@ -106,7 +128,7 @@ class RunningObject:
         """
         outputs, averages = {}, {}
         inputs = tf.constant(images), tf.constant(momentum, tf.float32)
-        with self.having(self._on_disk):
+        with self.having(self._on_disk), as_it_stands():
             for name, apply in self._signatures.items():
                 outputs[name] = _arrays(apply(*inputs))
                 averages[name] = self.read(self.averages)

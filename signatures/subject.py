@@ -21,9 +21,17 @@ class Subject:
       promise: what it is held to; if none is given, what its own provenance says.
     """
 
-    def __init__(self, module: Module, promise: contract.Promise | None = None):
+    def __init__(
+        self,
+        module: Module,
+        promise: contract.Promise | None = None,
+        *,
+        training: bool | None = None,
+    ):
+        """`training` says in which of the modes it is to be run; None: in both."""
         self.module = module
         self._promise = promise
+        self._training = training
         self._running: dict[str, RunningGraph | RunningObject] = {}
         self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
         self._sessions = contextlib.ExitStack()
@@ -31,6 +39,17 @@ class Subject:
     @functools.cached_property
     def promise(self) -> contract.Promise:
         return self._promise or self.module.provenance.promise()
+
+    @property
+    def modes(self) -> tuple[contract.Mode, ...]:
+        """Those in which it is to be run."""
+        wanted = (False, True) if self._training is None else (self._training,)
+        return tuple(mode for mode in self.promise.modes if mode.training in wanted)
+
+    @property
+    def inference(self) -> bool:
+        """Whether it is to be run for inference, which is when that is checked which has no mode."""
+        return not all(mode.training for mode in self.modes)
 
     def meta_graphs(
         self,
@@ -55,8 +74,8 @@ class Subject:
         return tf.saved_model.load(str(self.module.directory))
 
     def running(self) -> Iterator[tuple[contract.Mode, RunningGraph | RunningObject]]:
-        """Each mode, and the module running in it."""
-        for mode in self.promise.modes:
+        """Each of `modes`, and the module running in it."""
+        for mode in self.modes:
             yield mode, self.run(mode)
 
     def run(self, mode: contract.Mode) -> RunningGraph | RunningObject:
@@ -85,5 +104,8 @@ class Subject:
         size = size or self.promise.interface.image_size
         return np.random.RandomState(0).uniform(size=(batch, *size, 3)).astype(np.float32)
 
-    def close(self) -> None:
+    def __enter__(self) -> "Subject":
+        return self
+
+    def __exit__(self, *exception) -> None:
         self._sessions.close()

@@ -1,6 +1,7 @@
 """Checks of the TF1 Hub format alone. Each yields what is wrong, one line a problem."""
 
 import collections
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,6 +40,19 @@ def tensor_names(subject: Subject) -> Problems:
             for key in sorted(set(specs) & set(infos)):
                 if infos[key].name != specs[key].name:
                     yield f"{where} {key}: expected {specs[key].name}, got {infos[key].name}"
+
+
+def signature_feeds(subject: Subject) -> Problems:
+    """No output of a signature needs anything to be fed but that signature's inputs."""
+    # A session would take what is missing from its caller; TensorFlow 2 can't load such a module.
+    for label, _, meta_graph in subject.meta_graphs():
+        nodes = {node.name: node for node in meta_graph.graph_def.node}
+        behind = functools.cache(functools.partial(_placeholders, nodes))
+        for name, found in sorted(meta_graph.signature_def.items()):
+            own = {info.name.split(":")[0] for info in found.inputs.values()}
+            for key, info in sorted(found.outputs.items()):
+                for placeholder in sorted(behind(info.name) - own):
+                    yield f"{label} {name} {key}: needs {placeholder}, which is none of its inputs"
 
 
 def supported_collections(subject: Subject) -> Problems:
@@ -203,6 +217,7 @@ def moving_averages(subject: Subject) -> Problems:
 GRAPH_CHECKS = (
     format_marker,
     tensor_names,
+    signature_feeds,
     supported_collections,
     update_ops,
     regularization_losses,
@@ -213,6 +228,10 @@ GRAPH_CHECKS = (
 VALUE_CHECKS = (loss_values, image_range, moving_averages)
 
 
+def _placeholders(nodes, tensor: str) -> set[str]:
+    return {name for name in ancestors(nodes, tensor) if nodes[name].op == "Placeholder"}
+
+
 def _attachment(serialized: bytes):
     attached = hub_protos.ModuleAttachment.FromString(serialized)
     size = hub_protos.ImageModuleInfo.FromString(attached.value).default_image_size
@@ -220,11 +239,10 @@ def _attachment(serialized: bytes):
 
 
 def _updates(label: str, graph: RunningGraph, feeds, *, momentum: float) -> Problems:
-    inputs = _batch_norms(graph.graph)
     before = _variables(graph)
-    values, _ = graph.session.run((inputs, graph.collection("update_ops")), feeds)
+    fetches = dict(_statistics(graph.graph)), graph.collection("update_ops")
+    statistics, _ = graph.session.run(fetches, feeds)
     after = _variables(graph)
-    statistics = dict(_statistics(values))
     averages = {name for name in before if name.endswith(MOVING_AVERAGES)}
     weights = {name: before[name] for name in before.keys() - averages}
     yield from moved(label, "averages were updated", weights, after)
@@ -237,24 +255,17 @@ def _updates(label: str, graph: RunningGraph, feeds, *, momentum: float) -> Prob
     yield from misplaced(label, updated, momentum=momentum)
 
 
-def _batch_norms(graph: tf.Graph) -> dict[str, tf.Tensor]:
-    """Input of each batch norm that uses the statistics of the batch, by the scope of its beta."""
-    inputs = {}
+def _statistics(graph: tf.Graph) -> Iterator[tuple[str, tf.Tensor]]:
+    """Of each batch norm that uses the statistics of the batch, these, by the averages they go to."""
     for op in graph.get_operations():
         if op.type == "FusedBatchNormV3" and op.get_attr("is_training"):
-            source = op.inputs[2].op
-            while source.inputs:
-                source = source.inputs[0].op
-            inputs[source.name.rpartition("/")[0]] = op.inputs[0]
-    return inputs
-
-
-def _statistics(values) -> Iterator[tuple[str, np.ndarray]]:
-    """What the moving averages get: mean and, as the fused batch norm has it, unbiased variance."""
-    for scope, value in values.items():
-        rows = value.reshape(-1, value.shape[-1]).astype(np.float64)
-        yield f"{scope}/moving_mean", rows.mean(axis=0)
-        yield f"{scope}/moving_variance", rows.var(axis=0, ddof=min(1, len(rows) - 1))
+            beta = op.inputs[2].op
+            while beta.inputs:
+                beta = beta.inputs[0].op
+            scope = beta.name.rpartition("/")[0]
+            _, mean, unbiased_variance, *_ = op.outputs
+            yield f"{scope}/moving_mean", mean
+            yield f"{scope}/moving_variance", unbiased_variance
 
 
 def _variables(graph: RunningGraph) -> dict[str, np.ndarray]:

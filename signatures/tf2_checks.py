@@ -11,7 +11,6 @@ from slimhub.signatures import running, wiring_checks
 from slimhub.signatures.graph_checks import differences, type_of
 from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import UnreadableError
-from slimhub.signatures.running import RunningObject
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,
@@ -145,6 +144,8 @@ def regularization_losses(subject: Subject) -> Problems:
 
 def loss_values(subject: Subject) -> Problems:
     """Each loss is the weight decay times half the squared norm of its kernel."""
+    if not subject.inference:
+        return
     for names, loss in zip(_kernels(subject), subject.loaded.regularization_losses, strict=True):
         kernels = [subject.module.read_variable(name) for name in names]
         yield from wrong_loss("{serve}", subject.promise, names, kernels, loss().numpy())
@@ -152,6 +153,8 @@ def loss_values(subject: Subject) -> Problems:
 
 def serving(subject: Subject) -> Problems:
     """Loaded into a session, as TensorFlow Serving does, it has the variables that are on disk."""
+    if not subject.inference:
+        return
     [tags] = subject.promise.tag_sets
     with running.load(subject.module.directory, tags=tags) as graph, graph.graph.as_default():
         handles = [op for op in graph.graph.get_operations() if op.type == "VarHandleOp"]
@@ -171,23 +174,24 @@ def serving(subject: Subject) -> Problems:
 def moving_averages(subject: Subject) -> Problems:
     """In training, each signature moves moving averages by (1 - momentum) * (batch statistic - old), once; nothing else moves."""
     images = subject.images(batch=2)
-    inference, training = (subject.run(mode) for mode in subject.promise.modes)
-    on_disk = {name: subject.module.read_variable(name) for name in training.averages}
-    weights = {name: subject.module.read_variable(name) for name in training.weights}
-    _, after = inference.step(images, momentum=0)
-    for name, averages in after.items():
-        yield from moved(name, "applied", on_disk, averages)
-    outputs, after = training.step(images, momentum=0)
-    statistics = next(iter(after.values()))
-    yield from _misused(subject, inference, images, outputs, statistics)
-    for momentum in (0.5, 0.75):
-        _, after = training.step(images, momentum=momentum)
-        before = on_disk
-        for name in after:
-            updates = {key: (before[key], statistics[key], after[name][key]) for key in before}
-            yield from misplaced(name, updates, momentum=momentum)
-            before = after[name]
-    yield from moved("training", "applied", weights, training.read(training.weights))
+    for mode, module in subject.running():
+        on_disk = {name: subject.module.read_variable(name) for name in module.averages}
+        outputs, after = module.step(images, momentum=0)
+        if not mode.training:
+            for name, averages in after.items():
+                yield from moved(name, "applied", on_disk, averages)
+            continue
+        statistics = next(iter(after.values()))
+        yield from _misused(subject, images, outputs, statistics)
+        for momentum in (0.5, 0.75):
+            _, after = module.step(images, momentum=momentum)
+            before = on_disk
+            for name in after:
+                updates = {key: (before[key], statistics[key], after[name][key]) for key in before}
+                yield from misplaced(name, updates, momentum=momentum)
+                before = after[name]
+        weights = {name: subject.module.read_variable(name) for name in module.weights}
+        yield from moved("training", "applied", weights, module.read(module.weights))
 
 
 GRAPH_CHECKS = (
@@ -218,12 +222,12 @@ def _kernels(subject: Subject) -> Iterator[list[str]]:
 
 def _misused(
     subject: Subject,
-    inference: RunningObject,
     images: np.ndarray,
     trained: Mapping[str, Mapping[str, np.ndarray]],
     statistics: Mapping[str, np.ndarray],
 ) -> Problems:
     """With the statistics of a batch, inference on it comes close to training."""
+    [inference] = [subject.run(mode) for mode in subject.promise.modes if not mode.training]
     with inference.having(statistics):
         outputs = inference.run(images)
     name = "image_feature_vector"

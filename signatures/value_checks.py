@@ -22,7 +22,7 @@ _ROUNDING = 4 * np.finfo(np.float32).eps
 
 def loads(subject: Subject) -> Problems:
     """It can be loaded in every promised mode, with its variables."""
-    for mode in subject.promise.modes:
+    for mode in subject.modes:
         try:
             subject.run(mode)
         except Exception as error:  # Whatever a broken graph makes TensorFlow raise is the finding.
@@ -31,7 +31,7 @@ def loads(subject: Subject) -> Problems:
 
 def output_shapes(subject: Subject) -> Problems:
     """The arrays of every output have the promised dtype and shape."""
-    for mode in subject.promise.modes:
+    for mode in subject.modes:
         outputs = subject.outputs(mode, batch=2)
         for one in mode.signatures:
             for key, array in sorted(outputs.get(one.name, {}).items()):
@@ -43,7 +43,7 @@ def output_shapes(subject: Subject) -> Problems:
 
 def finite_outputs(subject: Subject) -> Problems:
     """Every output of every signature is finite."""
-    for mode in subject.promise.modes:
+    for mode in subject.modes:
         yield from _not_finite(mode.label, subject.outputs(mode, batch=2))
 
 

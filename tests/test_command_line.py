@@ -120,7 +120,11 @@ def test_json(cwd):
     report = json.loads(done.stdout)
     [found] = report["modules"]
     assert (done.code, report["exit_code"], done.stderr) == (0, 0, "")
-    assert found.pop("seconds") > 0
+    assert report["importing"] > 0
+    stages = found.pop("stages")
+    assert list(stages) == ["building", "writing", "checking", "publishing"]
+    assert min(stages.values()) > 0
+    assert found.pop("seconds") == pytest.approx(sum(stages.values()), abs=0.01)
     assert 0 <= found.pop("parity") <= 1e-5
     files = (path for path in (cwd / "modules" / STEM).rglob("*") if path.is_file())
     assert found == {

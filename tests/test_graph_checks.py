@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from stem import breakage, broken_copy, ids_of, node, rewrite_variables
-from tensorflow.core.framework import variable_pb2
+from tensorflow.core.framework import types_pb2, variable_pb2
 
 from slimhub.signatures import conformance, formats, graph_checks, tf1_checks
 
@@ -16,6 +16,7 @@ WEIGHTS = f"{END_POINT}/weights"
 OTHER_WEIGHTS = "InceptionV1/Conv2d_1a_7x7/weights"
 ATTACHMENTS = formats.ATTACHMENTS
 SIZE = "('image_module_info', (32, 32))"
+FEATURES = "hub_output/feature_vector/SpatialSqueeze"
 LAST_BETA = "InceptionV1/Conv2d_2c_3x3/BatchNorm/beta"
 MEAN = f"{END_POINT}/BatchNorm/moving_mean"
 
@@ -53,6 +54,12 @@ def edit_first_variable(graph, **changes):
     put(values, proto.SerializeToString())
 
 
+def wait_for_placeholder(graph, name):
+    added = graph.graph_def.node.add(name="x", op="Placeholder")
+    added.attr["dtype"].type = types_pb2.DT_FLOAT
+    node(graph, name).input.append("^x")
+
+
 def make_trainable(graph, name):
     for serialized in collection(graph, "variables"):
         if variable_pb2.VariableDef.FromString(serialized).variable_name == f"{name}:0":
@@ -65,6 +72,17 @@ BREAKAGES = {
     ),
     "no_marker": breakage(
         lambda m: (m.directory / "tfhub_module.pb").unlink(), "missing: tfhub_module.pb", "files"
+    ),
+    "unfed": breakage(
+        lambda m: wait_for_placeholder(m.infer, FEATURES),
+        "{} default default: needs x, which is none of its inputs",
+        "signature-feeds",
+        "output-shapes",
+        "finite-outputs",
+        "batch-independence",
+        "deterministic-features",
+        "image-sizes",
+        "moving-averages",
     ),
     "another_format": breakage(
         lambda m: (m.directory / "tfhub_module.pb").write_bytes(b"\x08\x02"),

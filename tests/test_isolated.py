@@ -18,7 +18,7 @@ def test_misbehaving_check(stem, tmp_path, way):
     """A check that ends its process, or does not end, has failed, and is reported with those before it."""
     work, begin = tmp_path / "work", time.monotonic()
     work.mkdir()
-    flags = ("--json", "--timeout=2") if "not done" in WAYS[way][1] else ("--json",)
+    flags = ("--json", "--timeout=5") if "not done" in WAYS[way][1] else ("--json",)
     done = check(work, *flags, str(stem / "1"), before=functools.partial(misbehave, way))
     assert (done.code, done.stderr) == (1, "")
     assert time.monotonic() - begin < 15

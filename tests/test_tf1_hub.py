@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from slimhub.export import parity, restore, slim_graph, tf1_hub
+from slimhub.export import parity, reference, restore, slim_graph, tf1_hub
 from slimhub.export.checkpoint import resolve
 from slimhub.models import catalog
 from slimhub.signatures import contract, formats
@@ -80,21 +80,27 @@ def test_only_promised_files(exported):
 
 @pytest.fixture(scope="module")
 def rebuilt():
-    """The graphs of one module, made anew."""
+    """What one module promises, and the graphs that it is made of, made anew."""
     model = catalog.get("inception_v1")
     graphs = {
         training: slim_graph.build(model, version=3, num_classes=None, training=training)
         for training in (False, True)
     }
-    interface = slim_graph.interface(model, graphs[False].network)
+    interface = slim_graph.define(model, graphs[False]).interface
     return contract.promise(version=3, task="feature_vector", interface=interface), graphs
 
 
 @pytest.fixture(scope="module")
-def read(rebuilt):
-    """A function that reads the weights of that module from a checkpoint."""
+def definitions(rebuilt):
     _, graphs = rebuilt
-    shapes = {v.op.name: tuple(v.shape) for v in graphs[False].network.variables}
+    model = catalog.get("inception_v1")
+    return {training: slim_graph.define(model, graph) for training, graph in graphs.items()}
+
+
+@pytest.fixture(scope="module")
+def read(definitions):
+    """A function that reads the weights of that module from a checkpoint."""
+    shapes = {name: variable.shape for name, variable in definitions[False].variables.items()}
     model = catalog.get("inception_v1")
     return lambda path: restore.restore(restore.Reader(path), model=model, shapes=shapes)
 
@@ -102,7 +108,7 @@ def read(rebuilt):
 # They need what the worker of that group has exported.
 @pytest.mark.xdist_group("inception_v1-3")
 @pytest.mark.parametrize("source", ["archive", "v1", "v2"])
-def test_same_bytes(source, rebuilt, read, archives, checkpoint, module, tmp_path):
+def test_same_bytes(source, rebuilt, definitions, read, archives, checkpoint, module, tmp_path):
     """An archive and checkpoints of both formats give the same bytes, whenever they are written."""
     v1 = checkpoint("inception_v1")
     if source == "archive":
@@ -119,32 +125,42 @@ def test_same_bytes(source, rebuilt, read, archives, checkpoint, module, tmp_pat
             shape_and_slices=[""] * len(weights),
             tensors=list(weights.values()),
         )
-    promise, graphs = rebuilt
+    promise, _ = rebuilt
     directory = tmp_path / "module"
     directory.mkdir()
-    tf1_hub.write(directory, promise=promise, graphs=graphs, weights=read(path))
+    tf1_hub.write(directory, promise=promise, definitions=definitions, weights=read(path))
     published = sums(module("inception_v1", "feature_vector", 3))
     del published[formats.PROVENANCE]
     assert sums(directory) == published
 
 
 @pytest.mark.xdist_group("inception_v1-3")
-def test_parity_sees_one_weight(rebuilt, read, checkpoint, tmp_path):
+def test_parity_sees_one_weight(rebuilt, definitions, read, checkpoint, tmp_path):
     """Of a module with one changed weight, each output behind it is told to differ, and no other."""
     promise, graphs = rebuilt
     weights = read(checkpoint("inception_v1"))
     name = "InceptionV1/Mixed_3b/Branch_0/Conv2d_0a_1x1/weights"
     changed = weights[name].copy()
     changed[0, 0, 5, 7] += 0.5
-    tf1_hub.write(tmp_path, promise=promise, graphs=graphs, weights={**weights, name: changed})
-    subject = Subject(Module(tmp_path), promise)
-    worst = parity.compare(subject, graphs=graphs, checkpoint=checkpoint("inception_v1"))
+    tf1_hub.write(
+        tmp_path, promise=promise, definitions=definitions, weights={**weights, name: changed}
+    )
+    worst = {}
+    with Subject(Module(tmp_path), promise) as subject:
+        for mode in promise.modes:
+            references = reference.run(
+                catalog.get("inception_v1"),
+                graphs[mode.training],
+                version=3,
+                checkpoint=checkpoint("inception_v1"),
+            )
+            worst |= parity.compare(subject, mode, references)
     assert set(worst) == {
         f"{mode.label} {signature.name}:{key}"
         for mode in promise.modes
         for signature in mode.signatures
         for key in signature.outputs
-    } | {"{train} regularization_losses"}
+    } | {f"{mode.label} regularization_losses" for mode in promise.modes}
     for key, found in worst.items():
         before = re.search("Conv2d_|MaxPool_[23]a", key)
         assert (found > parity.TOLERANCE) == (not before), key

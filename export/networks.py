@@ -1,0 +1,110 @@
+"""The Slim graphs of a model, built and restored once for all of its tasks."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from slimhub.export import half, restore, slim_graph, worker
+from slimhub.models.catalog import Model
+from slimhub.signatures import contract
+
+Caller = worker.Here | worker.Worker
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What a module is written from.
+
+    Attributes:
+      definitions: of the Slim graph for inference and, by `True`, of that for training.
+      weights: float32 arrays by variable name, exactly those of the graphs.
+      num_classes: of the logits, if there are any.
+    """
+
+    definitions: Mapping[bool, slim_graph.Definition]
+    weights: Mapping[str, np.ndarray]
+    num_classes: int | None
+
+
+class Networks:
+    """The Slim graphs of a model; those of a feature vector are the others' without the head."""
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        version: int,
+        checkpoint: Path,
+        allow_unused: bool,
+        halves: Mapping[bool, Caller],
+    ):
+        """Opens the checkpoint. Raises `SourceError`.
+
+        Args:
+          model: which network.
+          version: whose contract the graphs are built for.
+          checkpoint: what they are restored from.
+          allow_unused: as for `restore.restore`.
+          halves: callers of the `half.Half` for inference and, by `True`, of that for training.
+        """
+        self._model, self._version, self._checkpoint = model, version, checkpoint
+        self._allow_unused, self._halves = allow_unused, halves
+        self._reader = restore.Reader(checkpoint)
+        self._restored: Restored | None = None
+        self._referred: list[worker.Result] = []
+
+    def restored(self, task: str) -> Restored:
+        """What a module of that task is written from. Raises `RestoreError`, `SourceError`."""
+        if self._restored is None or task == "classification":
+            self._restored = None
+            self._restored = self._restore(task)
+            self._referred = [
+                caller.call("refer", self._checkpoint) for caller in self._halves.values()
+            ]
+        if task == "classification" or self._restored.num_classes is None:
+            return self._restored
+        definitions = {
+            training: slim_graph.without_head(self._model, definition)
+            for training, definition in self._restored.definitions.items()
+        }
+        names = definitions[False].variables
+        return Restored(
+            definitions=definitions,
+            weights={name: self._restored.weights[name] for name in names},
+            num_classes=None,
+        )
+
+    def verify(self, directory: Path, promise: contract.Promise) -> list[half.Verdict]:
+        """Runs a module of this model, written and with graphs that may be run, in each mode.
+
+        Raises:
+          SourceError: the checkpoint can't be restored into the Slim graphs.
+        """
+        # Both first: the other process goes on from one to the other.
+        verifying = [caller.call("verify", directory, promise) for caller in self._halves.values()]
+        for result in self._referred:
+            result()
+        self._referred = []
+        return [result() for result in verifying]
+
+    def _restore(self, task: str) -> Restored:
+        num_classes = None
+        if task == "classification":
+            num_classes = restore.num_classes(self._reader, model=self._model)
+        building = {
+            training: caller.call(
+                "build", self._model, version=self._version, num_classes=num_classes
+            )
+            for training, caller in self._halves.items()
+        }
+        inference = building[False]()
+        weights = restore.restore(
+            self._reader,
+            model=self._model,
+            shapes={name: variable.shape for name, variable in inference.variables.items()},
+            allow_unused=self._allow_unused,
+        )
+        definitions = {False: inference, True: building[True]()}
+        return Restored(definitions=definitions, weights=weights, num_classes=num_classes)
