@@ -116,11 +116,14 @@ def _memory(runs: Mapping) -> list[Figure]:
 
 def _stage_runs(runs: Mapping) -> dict[str, list[tuple[float, dict]]]:
     """Of each contender, the wall time and the stages of each run with one module."""
-    ours = [
-        (run.seconds, answer(run)["modules"][0].get("stages") or {}) for run in runs["ours", _ONE]
-    ]
+    ours = [(run.seconds, _own_stages(answer(run))) for run in runs["ours", _ONE]]
     peers = [(run.seconds, answer(run)["stages"]) for run in runs.get((_PEER, _ONE), ())]
     return {"slimhub": ours, _PEER: peers}
+
+
+def _own_stages(report: dict) -> dict[str, float]:
+    [module] = report["modules"]
+    return {"importing": report["importing"], **module["stages"]}
 
 
 def _stages(found: list[tuple[float, dict]]) -> dict[str, float | None]:
