@@ -43,6 +43,8 @@ def _drop_useless(graph_def) -> None:
         for node in nodes:
             # TensorFlow has the variables saved and restored on the CPU, where else.
             node.ClearField("device")
+            # How whoever wrote it had functions run, on how many devices.
+            node.attr.pop("config_proto", None)
     for function in functions:
         for index, argument in enumerate(function.signature.input_arg):
             if argument.type == types_pb2.DT_RESOURCE:

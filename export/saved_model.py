@@ -119,10 +119,13 @@ def _importer(
 
     def put(inputs: Tensors) -> list:
         graph = tf.compat.v1.get_default_graph()
-        handles = {variable.name: graph.capture(variable.handle) for variable in used}
-        given = {name: tensor for name, tensor in inputs.items() if name in present}
+        replaced = {variable.name: graph.capture(variable.handle) for variable in used}
+        replaced |= {name: tensor for name, tensor in inputs.items() if name in present}
+        # TensorFlow would import what is replaced, too: converters trip over handles of nothing.
+        rest = tf.compat.v1.GraphDef(versions=part.versions)
+        rest.node.extend(node for node in part.node if f"{node.name}:0" not in replaced)
         return tf.graph_util.import_graph_def(
-            part, input_map={**handles, **given}, return_elements=names, name=""
+            rest, input_map=replaced, return_elements=names, name=""
         )
 
     return put

@@ -102,11 +102,19 @@ def test_traced_twice(written, meta_graph):
     assert "FusedBatchNormV3" not in {node.op for node in meta_graph.graph_def.node}
 
 
+def test_functions_hold_no_variables(meta_graph):
+    """Functions are given their variables, and hold none: converters would take them for others."""
+    functions = meta_graph.graph_def.library.function
+    ops = {node.op for function in functions for node in function.node_def}
+    assert "ReadVariableOp" in ops
+    assert not ops & {"VarHandleOp", "Placeholder", "PlaceholderWithDefault"}
+
+
 def test_attributes_of_nodes(meta_graph):
     """No node has an attribute that only weighs, nor the device of the machine that wrote it."""
     nodes = list(all_nodes(meta_graph))
     assert {attr for node in nodes for attr in node.attr}.isdisjoint(
-        {"_output_shapes", "_class", "debug_name"}
+        {"_output_shapes", "_class", "debug_name", "config_proto"}
     )
     assert {node.device for node in nodes} == {""}
 

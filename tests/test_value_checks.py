@@ -52,6 +52,12 @@ def damage(m):
     path.write_bytes(content)
 
 
+def put_before_read(graph, batch_norm, operation):
+    """Has the operation run before the batch norm's moving mean is read."""
+    read = node(graph, f"{batch_norm}/FusedBatchNormV3").input[3]
+    node(graph, read.split(":")[0]).input.append(f"^{operation}")
+
+
 def cut_off_images(m):
     """The network gets what it got, times 0."""
     zeros = add_node(m.infer, "Mul", "hub_input/Sub", add_const(m.infer, 0.0))
@@ -177,7 +183,9 @@ BREAKAGES = {
         "moving-averages",
     ),
     "update_at_inference": breakage(
-        lambda m: node(m.infer, FEATURES).input.append(f"^{SECOND}/BatchNorm/moving_mean/Assign"),
+        lambda m: put_before_read(
+            m.infer, f"{SECOND_LAYER}/BatchNorm", f"{SECOND}/BatchNorm/moving_mean/Assign"
+        ),
         f"{{}} {SECOND}/BatchNorm/moving_mean: expected it to stay when outputs were run, it moved",
         "moving-averages",
     ),

@@ -121,7 +121,7 @@ def test_close():
         os.kill(pid, 0)
 
 
-def test_killed_caller():
+def test_end_with_caller():
     """The process ends with its caller, even if that is killed."""
     code = (
         "import os, signal; from test_worker import Counter, Worker; worker = Worker(Counter()); "
