@@ -12,10 +12,10 @@ def test_version_5(environment, run, row, slim, network, module, tmp_path):
     """OpenVINO gives what Slim gives from what ovc makes of version 5, for any size."""
     path, file = module(*network, 5), tmp_path / "module.xml"
     command(environment, "ovc", path, "--output_model", file, "--compress_to_fp16=False")
-    images, output = converters.batches(), converters.main_output(5, network)
-    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    names = [converters.main_output(5, network)]
+    result = compute(run, network, module=path, file=str(file), names=names)
     row.saw(result)
-    assert result.facts["outputs"] == [output]
+    assert result.facts["outputs"] == names
     row.compare(result.arrays, converters.main(slim(*network), network, 5))
 
 
@@ -24,8 +24,8 @@ def test_half_precision(environment, run, row, slim, network, module, tmp_path):
     """Left to itself, ovc halves the size of the weights, and outputs are a hundredth off."""
     path, file = module(*network, 5), tmp_path / "module.xml"
     command(environment, "ovc", path, "--output_model", file)
-    images, output = converters.batches(), converters.main_output(5, network)
-    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    names = [converters.main_output(5, network)]
+    result = compute(run, network, module=path, file=str(file), names=names)
     row.saw(result)
     expected = converters.main(slim(*network), network, 5)
     row.compare(result.arrays, expected, tolerance=converters.HALF_TOLERANCE)
@@ -37,9 +37,14 @@ def test_version_3(environment, run, row, slim, network, module, tmp_path):
     """Of version 3, ovc takes the tag set {}, and joins the outputs of all signatures."""
     path, file = module(*network, 3), tmp_path / "module.xml"
     command(environment, "ovc", path, "--output_model", file, "--compress_to_fp16=False")
-    images = converters.batches()
-    # Of the outputs named `default`, one remains, the feature vector; logits have another name.
-    output = "InceptionV2/Logits" if network[1] == "classification" else "default"
-    result = run("openvino_runtime", module=path, images=images, file=str(file), output=output)
+    # Features and logits are both named `default`, of which one remains, either of them.
+    names = ["default", "InceptionV2/Logits"]
+    result = compute(run, network, module=path, file=str(file), names=names)
     row.saw(result)
     row.compare(result.arrays, converters.main(slim(*network), network, 3))
+
+
+def compute(run, network, **job):
+    """Runs what was converted; of what it gives, the logits or features."""
+    width = 1001 if network[1] == "classification" else 1024
+    return run("openvino_runtime", images=converters.batches(), width=width, **job)
