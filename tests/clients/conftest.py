@@ -102,7 +102,7 @@ def environment(request) -> environments.Environment:
     try:
         found.python()
     except environments.MissingInterpreterError as error:
-        pytest.skip(f"{found.name}: {error}")
+        pytest.skip(str(error))
     return found
 
 
