@@ -3,7 +3,9 @@
 The modes have nothing in common but the directory of the module, so each may have a process.
 """
 
+import ctypes
 import dataclasses
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,10 +34,12 @@ class Half:
 
     def __init__(self, *, training: bool):
         self._training = training
+        self._built: slim_graph.SlimGraph | None = None
         self._references: list[reference.Reference] = []
 
     def build(self, model: Model, *, version: int, num_classes: int | None):
         """Builds the Slim graph, and gives its `slim_graph.Definition`."""
+        self._references = []
         self._model, self._version, self._num_classes = model, version, num_classes
         self._built = slim_graph.build(
             model, version=version, num_classes=num_classes, training=self._training
@@ -48,6 +52,9 @@ class Half:
             self._references = reference.run(
                 self._model, self._built, version=self._version, checkpoint=checkpoint
             )
+        # What it gave is all that is needed of it.
+        self._built = None
+        _give_back()
 
     def verify(self, directory: Path, promise: contract.Promise) -> Verdict:
         """Runs a module whose graphs passed their checks, and compares it with the Slim graph."""
@@ -60,4 +67,14 @@ class Half:
                     references = [one.without_head(self._model) for one in references]
                 for mode in subject.modes:
                     differences |= parity.compare(subject, mode, references)
+        _give_back()
         return Verdict(results=results, differences=differences)
+
+
+def _give_back() -> None:
+    """Gives memory back to the system that is no longer used."""
+    # Graphs refer to themselves, and would stay for long.
+    gc.collect()
+    # Of the GNU C library, which else keeps what was freed.
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)

@@ -27,7 +27,7 @@ STAGES = ("importing", "building", "writing", "checking")
 
 def measure(workshop: Workshop, *, quick: bool) -> Measured:
     """Processes of each contender, from their start to their end."""
-    runs = interleaved(_contenders(workshop), rounds=1 if quick else 5, seconds=180)
+    runs = interleaved(_contenders(workshop), rounds=1 if quick else 5, seconds=240)
     peers = runs.get((_PEER, _ONE))
     return Measured(
         figures=[*_figures(runs), *_memory(runs)],
