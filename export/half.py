@@ -1,6 +1,6 @@
 """Half of an export: one mode, from the Slim graph to what the written module does in it.
 
-The modes have nothing in common but the directory of the module, so each may have a process.
+The halves share files only, the checkpoint and the module, so each may have a process.
 """
 
 import ctypes
@@ -9,7 +9,11 @@ import gc
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimhub.export import parity, reference, restore, slim_graph
+import tensorflow as tf
+
+from slimhub.export import parity, reference, slim_graph
+from slimhub.export.errors import CheckError
+from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
 from slimhub.signatures import conformance, contract
 from slimhub.signatures.module import Module
@@ -47,28 +51,50 @@ class Half:
         return slim_graph.define(model, self._built)
 
     def refer(self, checkpoint: Path) -> None:
-        """Runs the Slim graph from a checkpoint. Raises `SourceError`."""
-        with restore.guarded(checkpoint):
+        """Runs the Slim graph from a checkpoint.
+
+        Raises:
+          SourceError: it can't be restored.
+          CheckError: the graph can't be run, for want of memory perhaps.
+        """
+        try:
             self._references = reference.run(
                 self._model, self._built, version=self._version, checkpoint=checkpoint
             )
+        except tf.errors.OpError as error:
+            raise CheckError(
+                f"The Slim graph of {self._model.name} can't be run: {reason(error)}"
+            ) from error
         # What it gave is all that is needed of it.
         self._built = None
         _give_back()
 
-    def verify(self, directory: Path, promise: contract.Promise) -> Verdict:
-        """Runs a module whose graphs passed their checks, and compares it with the Slim graph."""
+    def verify(self, directory: Path, promise: contract.Promise, *, compare: bool) -> Verdict:
+        """Runs a module whose graphs may be run; and compares it with the Slim graph.
+
+        Args:
+          directory: the module.
+          promise: what it is held to.
+          compare: whether all other checks passed, so that it has what is compared.
+        """
+        verdict = self._verify(directory, promise, compare=compare)
+        _give_back()
+        return verdict
+
+    def _verify(self, directory: Path, promise: contract.Promise, *, compare: bool) -> Verdict:
         with Subject(Module(directory), promise, training=self._training) as subject:
             results = conformance.check_values(subject)
+            if not compare or any(result.status != "passed" for result in results):
+                return Verdict(results=results, differences={})
+            references = self._references
+            if not references:
+                raise CheckError("There is nothing that the module could be compared with.")
+            if promise.interface.logits is None and self._num_classes is not None:
+                references = [one.without_head(self._model) for one in references]
             differences: dict[str, float] = {}
-            if all(result.status == "passed" for result in results):
-                references = self._references
-                if promise.interface.logits is None and self._num_classes is not None:
-                    references = [one.without_head(self._model) for one in references]
-                for mode in subject.modes:
-                    differences |= parity.compare(subject, mode, references)
-        _give_back()
-        return Verdict(results=results, differences=differences)
+            for mode in subject.modes:
+                differences |= parity.compare(subject, mode, references)
+            return Verdict(results=results, differences=differences)
 
 
 def _give_back() -> None:

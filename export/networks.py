@@ -1,4 +1,4 @@
-"""The Slim graphs of a model, built and restored once for all of its tasks."""
+"""The Slim graphs of a model, built and restored once for classification and what comes after it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -56,7 +56,12 @@ class Networks:
         self._referred: list[worker.Result] = []
 
     def restored(self, task: str) -> Restored:
-        """What a module of that task is written from. Raises `RestoreError`, `SourceError`."""
+        """What a module of that task is written from.
+
+        Raises:
+          RestoreError, SourceError: the checkpoint is not that of the model, or can't be read.
+          CheckError: the other process ended.
+        """
         if self._restored is None or task == "classification":
             self._restored = None
             self._restored = self._restore(task)
@@ -76,17 +81,28 @@ class Networks:
             num_classes=None,
         )
 
-    def verify(self, directory: Path, promise: contract.Promise) -> list[half.Verdict]:
-        """Runs a module of this model, written and with graphs that may be run, in each mode.
+    def verify(
+        self, directory: Path, promise: contract.Promise, *, compare: bool
+    ) -> list[half.Verdict]:
+        """As `half.Half.verify`, of a module of this model in each mode.
 
         Raises:
           SourceError: the checkpoint can't be restored into the Slim graphs.
+          CheckError: they can't be run, or the other process ended.
         """
         # Both first: the other process goes on from one to the other.
-        verifying = [caller.call("verify", directory, promise) for caller in self._halves.values()]
-        for result in self._referred:
-            result()
-        self._referred = []
+        verifying = [
+            caller.call("verify", directory, promise, compare=compare)
+            for caller in self._halves.values()
+        ]
+        referred, self._referred = self._referred, []
+        try:
+            for result in referred:
+                result()
+        except Exception:
+            # The next module may not go on from there.
+            self._restored = None
+            raise
         return [result() for result in verifying]
 
     def _restore(self, task: str) -> Restored:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from slimhub.export import restore
 from slimhub.export.slim_graph import SlimGraph
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract, running
@@ -66,7 +67,8 @@ def run(model: Model, built: SlimGraph, *, version: int, checkpoint: Path) -> li
       What it gives for each batch, always with the moving averages of the checkpoint.
 
     Raises:
-      tf.errors.OpError, ValueError: the checkpoint can't be restored.
+      SourceError: the checkpoint can't be restored.
+      tf.errors.OpError: the graph can't be run.
     """
     network = built.network
     named = [network.feature_vector, *network.end_points.values()]
@@ -90,9 +92,9 @@ def run(model: Model, built: SlimGraph, *, version: int, checkpoint: Path) -> li
         network.update_ops,
     )
     references = []
-    with _session(built) as (session, restore):
+    with _session(built) as (session, restore_from):
         for images in _batches(model, any_size=rules.any_image_size):
-            restore(checkpoint)
+            restore_from(checkpoint)
             tensors, losses, noise, _ = session.run(fetches, {**feeds, source: images})
             references.append(
                 Reference(
@@ -115,11 +117,11 @@ def _session(built: SlimGraph):
         with built.graph.as_default():
             saver = tf.compat.v1.train.Saver(built.network.variables)
 
-        def restore(checkpoint: Path) -> None:
-            with built.graph.as_default():
+        def restore_from(checkpoint: Path) -> None:
+            with built.graph.as_default(), restore.guarded(checkpoint):
                 saver.restore(session, str(checkpoint))
 
-        yield session, restore
+        yield session, restore_from
 
 
 def _batches(model: Model, *, any_size: bool) -> Iterator[np.ndarray]:

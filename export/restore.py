@@ -68,7 +68,7 @@ def guarded(path: Path, what: str = "") -> Iterator[None]:
     try:
         yield
     # Besides its own errors TensorFlow raises Python's, one for each code of a status.
-    except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
+    except (tf.errors.OpError, OSError, ValueError, RuntimeError, IndexError) as error:
         raise SourceError(
             f"{path.name} can't be read as a TensorFlow checkpoint (a V1 file, or the "
             f"prefix of a V2 one): {what}{reason(error)}. Get it anew; "

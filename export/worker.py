@@ -1,7 +1,7 @@
 """Objects whose methods are called in another process, or here, in the same words.
 
-The other process is a fork: what was imported before is there already. It ends with this one,
-however that ends.
+The other process is a fork: what was imported before is there already. However this one ends, the
+other ends, too, when it is done with the call that it is at.
 """
 
 import itertools
@@ -79,8 +79,14 @@ class Worker:
     def _ended(self) -> CheckError:
         self._process.join(timeout=5)
         code = self._process.exitcode
-        how = f"ended by {signal.Signals(-code).name}" if code and code < 0 else "at its end"
-        return CheckError(f"The process that checks modules in training mode was {how}.")
+        how = (
+            f"was ended by {signal.Signals(-code).name}"
+            if code and code < 0
+            else f"exited with {code}"
+        )
+        return CheckError(
+            f"The process that checks modules in training mode {how}; there may not be enough memory."
+        )
 
     def close(self) -> None:
         self._process.kill()
@@ -98,16 +104,27 @@ def _serve(target: Any, connection, others) -> None:
     while True:
         try:
             number, method, args, kwargs = connection.recv()
-        except EOFError:
+        # The latter if it left something unread.
+        except (EOFError, OSError):
             return
         try:
             result = True, getattr(target, method)(*args, **kwargs)
         except Exception as error:
             result = False, _portable(error)
         try:
-            connection.send((number, *result))
+            _send(connection, number, *result)
         except OSError:
             return
+
+
+def _send(connection, number: int, succeeded: bool, value: Any) -> None:
+    """Sends a result, or if that can't be sent, why."""
+    try:
+        connection.send((number, succeeded, value))
+    except OSError:
+        raise
+    except Exception as error:
+        connection.send((number, False, _portable(error)))
 
 
 def _portable(error: Exception) -> Exception:

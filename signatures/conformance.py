@@ -114,15 +114,10 @@ def check(
       note: is told of each check when it begins, as `running`, and of its result.
     """
     with Subject(Module(Path(directory)), promise) as subject:
-        return check_subject(subject, note=note)
-
-
-def check_subject(subject: Subject, *, note: Note = lambda result: None) -> Report:
-    """Runs every check on a module that somebody else goes on to use."""
-    results = check_graphs(subject, note=note)
-    if may_run(results):
-        results += check_values(subject, note=note)
-    return report(subject, results)
+        results = check_graphs(subject, note=note)
+        if may_run(results):
+            results += check_values(subject, note=note)
+        return report(subject, results)
 
 
 def check_graphs(subject: Subject, *, note: Note = lambda result: None) -> tuple[Result, ...]:

@@ -14,7 +14,7 @@ from slimhub.signatures.running import RunningGraph, RunningObject, load
 
 
 class Subject:
-    """A module under check; close it after use.
+    """A module under check; use it in a `with`.
 
     Attributes:
       module: the directory.

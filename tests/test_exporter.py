@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 import tensorflow_hub as hub
 from stem import STEM, stem_in_catalog
+from tensorflow.core.protobuf import saved_model_pb2
 
-from slimhub.export import exporter, synthetic, tf1_hub
+from slimhub.export import exporter, reference, synthetic, tf1_hub
 from slimhub.export.errors import (
     CheckError,
     OutputError,
@@ -93,6 +94,40 @@ def test_failed_check(request_one, write_and_then):
     assert isinstance(outcome.error, CheckError)
     assert outcome.error.exit_code == 1
     assert "format-marker: expected the bytes 08 03" in str(outcome.error)
+    assert not request_one.output.exists()
+
+
+def test_missing_output(request_one, write_and_then):
+    """A module that lacks an output is not compared: the message names the check that it fails."""
+
+    def drop(directory):
+        path = directory / "saved_model.pb"
+        saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+        for meta_graph in saved_model.meta_graphs:
+            outputs = meta_graph.signature_def["image_feature_vector"].outputs
+            del outputs["InceptionV1/global_pool"]
+        path.write_bytes(saved_model.SerializeToString())
+
+    write_and_then(after=drop)
+    [outcome] = exporter.export(request_one)
+    assert isinstance(outcome.error, CheckError)
+    assert "signature-outputs: {} image_feature_vector output missing" in str(outcome.error)
+    assert not request_one.output.exists()
+
+
+def test_failed_reference(request_one, monkeypatch):
+    """If the Slim graph can't be run, no task is published, and each says why."""
+
+    def fail(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+
+    monkeypatch.setattr(reference, "_batches", fail)
+    both = dataclasses.replace(request_one, tasks=("classification", "feature_vector"))
+    outcomes = list(exporter.export(both))
+    assert len(outcomes) == 2
+    for outcome in outcomes:
+        assert isinstance(outcome.error, CheckError)
+        assert "The Slim graph of stem can't be run: no memory" in str(outcome.error)
     assert not request_one.output.exists()
 
 

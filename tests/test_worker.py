@@ -41,6 +41,9 @@ class Counter:
     def fail_unportably(self):
         raise Unportable("a lock")
 
+    def give_lock(self):
+        return threading.Lock()
+
     def die(self, number):
         os.kill(os.getpid(), number)
         time.sleep(60)
@@ -95,10 +98,17 @@ def test_unportable_error(worker):
         worker.call("fail_unportably")()
 
 
+def test_unportable_result(worker):
+    """Of a result that can't be sent, it is said why, and calls go on."""
+    with pytest.raises(TypeError, match="cannot pickle"):
+        worker.call("give_lock")()
+    assert worker.call("add", 1)() == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGTERM])
 def test_death(worker, number):
     """If the process is ended, that is a failed check, for whoever waits and for whoever calls next."""
-    name = f"ended by {signal.Signals(number).name}"
+    name = f"was ended by {signal.Signals(number).name}"
     with pytest.raises(CheckError, match=name):
         worker.call("die", number)()
     with pytest.raises(CheckError, match=name):
