@@ -34,7 +34,7 @@ class Verdict:
 
 
 class Half:
-    """One mode; the Slim graph and what it gave are kept for all modules of a model."""
+    """One mode; what its Slim graph gave is kept for all modules of a model."""
 
     def __init__(self, *, training: bool):
         self._training = training

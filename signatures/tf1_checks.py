@@ -258,12 +258,8 @@ def _updates(label: str, graph: RunningGraph, feeds, *, momentum: float) -> Prob
 def _statistics(graph: tf.Graph) -> Iterator[tuple[str, tf.Tensor]]:
     """Of each batch norm that uses the statistics of the batch, these, by the averages they go to."""
     for op in graph.get_operations():
-        if (
-            op.type == "FusedBatchNormV3"
-            and op.get_attr("is_training")
-            # Else it gives averages of its own.
-            and op.get_attr("exponential_avg_factor") == 1
-        ):
+        # One that gives averages of its own has an attribute that `attributes` refuses.
+        if op.type == "FusedBatchNormV3" and op.get_attr("is_training"):
             beta = op.inputs[2].op
             while beta.inputs:
                 beta = beta.inputs[0].op
