@@ -40,4 +40,13 @@ def _stop(number: int, frame) -> None:
     handle(lambda number, frame: None)
     _stopped_by.append(number)
     say_stopped(number)
+    _say_no_more()
     exit_if_stopped()
+
+
+def _say_no_more() -> None:
+    """Has standard error lead nowhere: libraries in C print what they make of the exception."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
