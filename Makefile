@@ -59,5 +59,5 @@ clean:  ## remove everything that was made here, .venv included
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,serve]'
 	@touch $@

@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from slimhub.export import archive, download, synthetic
+from slimhub.export import checkpoint_archive, download, synthetic
 from slimhub.export.errors import SourceError
 from slimhub.models.catalog import Archive, Model
 from slimhub.signatures.provenance import File
@@ -103,7 +103,7 @@ def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = Non
     source = File.read(path)
     if status is None:
         status = "verified" if source.sha256 == published.sha256 else "unverified"
-    member = archive.extract(
+    member = checkpoint_archive.extract(
         path, member=published.member, max_bytes=published.max_member_bytes, into=workdir
     )
     return Checkpoint(

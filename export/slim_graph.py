@@ -1,6 +1,7 @@
 """The Slim graph of a module: what the writers write, and what a written module is compared with."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 
 import tensorflow as tf
@@ -132,6 +133,7 @@ def without_head(model: Model, definition: Definition) -> Definition:
             - (len(definition.regularization_losses) - len(losses)),
             num_variables=len(variables),
             num_trainable_variables=sum(variable.trainable for variable in variables.values()),
+            num_parameters=sum(math.prod(variable.shape) for variable in variables.values()),
             logits=None,
             predictions=None,
         ),
@@ -159,6 +161,7 @@ def interface(model: Model, built: network.Network) -> Interface:
         num_regularization_losses=model.num_regularized - 1 + heads,
         num_variables=len(built.variables),
         num_trainable_variables=sum(variable.trainable for variable in built.variables),
+        num_parameters=sum(variable.shape.num_elements() for variable in built.variables),
         feature_vector=_spec(built.feature_vector),
         logits=_spec(built.logits) if heads else None,
         predictions=_spec(built.predictions) if heads else None,

@@ -39,7 +39,8 @@ class Model:
     Attributes:
       name: as in handles, `inception_v1`.
       title: as in prose, `Inception V1`.
-      paper: where the architecture is described.
+      summary: what the architecture is, in a sentence or two.
+      papers: where it is described.
       base: the function below `tf_slim.nets` that builds it up to the last feature map.
       scope: variable scope of the whole network.
       image_size: height and width of the images that it was trained on.
@@ -47,6 +48,7 @@ class Model:
       rescale: `(scale, offset)`; images in [0, 1] enter the network as `scale * x - offset`.
       num_features: length of the feature vector.
       num_classes: of the published checkpoint; a module has as many as its own checkpoint's head.
+      labels: which class is which, in the published checkpoint.
       pool, dropout, head, predictions: scopes below `scope` of the layers behind the base.
       dropout_keep_prob: of the dropout between feature vector and head.
       batch_norm_decay, batch_norm_epsilon: of every batch norm (which have no gamma).
@@ -60,7 +62,8 @@ class Model:
 
     name: str
     title: str
-    paper: str
+    summary: str
+    papers: tuple[str, ...]
     base: str
     scope: str
     image_size: tuple[int, int]
@@ -68,6 +71,7 @@ class Model:
     rescale: tuple[float, float]
     num_features: int
     num_classes: int
+    labels: str
     pool: str
     dropout: str
     head: str
@@ -83,6 +87,15 @@ class Model:
     accuracy: tuple[float, float]
 
 
+_GOING_DEEPER = (
+    "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, "
+    "A. Rabinovich: Going deeper with convolutions, 2014, arXiv 1409.4842"
+)
+_BATCH_NORMALIZATION = (
+    "S. Ioffe, C. Szegedy: Batch Normalization: Accelerating Deep Network Training by Reducing "
+    "Internal Covariate Shift, 2015, arXiv 1502.03167"
+)
+
 _INCEPTION = dict(
     image_size=(224, 224),
     # Every layer of the bases of V1 and V2 is padded (SAME), and the pool behind them is
@@ -90,8 +103,9 @@ _INCEPTION = dict(
     min_image_size=(1, 1),
     rescale=(2.0, 1.0),
     num_features=1024,
-    # Class 0 is "background", 1 to 1000 are those of ILSVRC-2012-CLS.
     num_classes=1001,
+    labels='Class 0 is "background"; 1 to 1000 are the classes of ILSVRC-2012-CLS, in the order of '
+    "https://storage.googleapis.com/download.tensorflow.org/data/ImageNetLabels.txt",
     pool="Logits/global_pool",
     # Keep probability, decay, epsilon and weight decay: the defaults of tf_slim.nets'
     # inception_v1/v2 and their arg scopes, with which the checkpoints were trained.
@@ -110,7 +124,10 @@ MODELS = (
         **_INCEPTION,
         name="inception_v1",
         title="Inception V1",
-        paper="Szegedy et al., Going deeper with convolutions, 2014, arXiv 1409.4842",
+        summary="The network known as GoogLeNet: nine blocks, each of which looks at its input "
+        "through kernels of several sizes side by side. TF-Slim's has batch normalization where the "
+        "paper has local response normalization, and 3 x 3 kernels where it has 5 x 5.",
+        papers=(_GOING_DEEPER,),
         base="inception.inception_v1_base",
         scope="InceptionV1",
         dropout="Logits/Dropout_0b",
@@ -136,7 +153,10 @@ MODELS = (
         **_INCEPTION,
         name="inception_v2",
         title="Inception V2",
-        paper="Ioffe, Szegedy, Batch Normalization, 2015, arXiv 1502.03167",
+        summary="Inception V1 grown deeper, with two 3 x 3 convolutions for each larger one, and with "
+        "batch normalization, with which it was introduced. TF-Slim's begins with a separable "
+        "convolution.",
+        papers=(_BATCH_NORMALIZATION, _GOING_DEEPER),
         base="inception.inception_v2_base",
         scope="InceptionV2",
         dropout="Logits/Dropout_1b",

@@ -22,7 +22,8 @@ from slimhub.signatures import (
     tf2_checks,
     value_checks,
 )
-from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.directory import UnreadableError
+from slimhub.signatures.module import Module
 from slimhub.signatures.printable import printable
 from slimhub.signatures.subject import Subject
 
@@ -89,7 +90,7 @@ def readable(module: Module) -> Iterable[str]:
                 return  # To open the others may lead anywhere.
     if unreadable and "provenance" not in unreadable:
         # Why that is so: `checksums`, which is not run then, would tell.
-        yield from graph_checks.changed_files(module)
+        yield from module.changed_files()
 
 
 def ids(format: formats.Format) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ class Version:
       momentum: default of batch norm's momentum; None for the network's own decay.
       settable_momentum: whether it is an input, of the signatures `..._with_bn_hparams`.
       image_module_info: whether the default image size is attached.
+      changes: what was new in it.
     """
 
     format: Format
@@ -30,6 +31,7 @@ class Version:
     momentum: float | None
     settable_momentum: bool
     image_module_info: bool
+    changes: str
 
     def images(self, image_size: tuple[int, int]) -> TensorSpec:
         """The images: RGB in [0, 1]."""
@@ -45,6 +47,7 @@ VERSIONS: Mapping[int, Version] = {
         momentum=None,
         settable_momentum=False,
         image_module_info=False,
+        changes="The first: images of one size; batch norm keeps the momentum of the training.",
     ),
     3: Version(
         format=TF1_HUB,
@@ -52,6 +55,8 @@ VERSIONS: Mapping[int, Version] = {
         momentum=0.99,
         settable_momentum=True,
         image_module_info=True,
+        changes="Images of any size; batch norm's momentum is 0.99 for fine-tuning, and can be set. "
+        "hub.Module needs tensorflow-hub 0.2.0 or later.",
     ),
     5: Version(
         format=TF2_SAVED_MODEL,
@@ -59,6 +64,8 @@ VERSIONS: Mapping[int, Version] = {
         momentum=0.99,
         settable_momentum=True,
         image_module_info=False,
+        changes="A SavedModel of TensorFlow 2, which can be fine-tuned there; serving_default, and all "
+        "that version 3 has.",
     ),
 }
 

@@ -7,9 +7,9 @@ from pathlib import PurePath
 import numpy as np
 import tensorflow as tf
 
-from slimhub.signatures import formats
+from slimhub.signatures.directory import differences
 from slimhub.signatures.interface import tensor_type
-from slimhub.signatures.module import Module, all_nodes
+from slimhub.signatures.module import all_nodes
 from slimhub.signatures.operation_checks import operations
 from slimhub.signatures.subject import Subject
 
@@ -25,23 +25,7 @@ def files(subject: Subject) -> Problems:
 
 def checksums(subject: Subject) -> Problems:
     """Every file has the size and the SHA-256 that the provenance records."""
-    yield from changed_files(subject.module)
-
-
-def changed_files(module: Module) -> Problems:
-    """Files that are not as the provenance records them."""
-    recorded = {file.name: file for file in module.provenance.files}
-    names = set(module.files) - {formats.PROVENANCE}
-    yield from differences("file", set(recorded), names)
-    for name in sorted(names & recorded.keys()):
-        record, size = recorded[name], module.size(name)
-        # Of another size, it may be so large that its sum takes hours.
-        found = module.file(name).sha256 if size == record.num_bytes else None
-        if found != record.sha256:
-            yield (
-                f"{name}: expected {record.num_bytes} bytes with the SHA-256 {record.sha256}, "
-                f"got {size} bytes" + (f" with {found}" if found else "")
-            )
+    yield from subject.module.changed_files()
 
 
 def provenance(subject: Subject) -> Problems:
@@ -96,6 +80,13 @@ def default_output(subject: Subject) -> Problems:
             yield from _tensors(f"{where} output", signature.outputs, found.outputs)
 
 
+def parameters(subject: Subject) -> Problems:
+    """There are as many parameters on disk as the network has."""
+    expected, found = subject.promise.interface.num_parameters, subject.module.num_parameters
+    if found != expected:
+        yield f"expected {expected} numbers in all variables, got {found}"
+
+
 def finite_variables(subject: Subject) -> Problems:
     """Every value of every variable on disk is finite."""
     # Outputs may hide it: in some kernels, the ReLU of a NaN is 0.
@@ -134,19 +125,13 @@ CHECKS = (
     default_output,
     operations,
     devices_and_paths,
+    parameters,
     finite_variables,
 )
 
 
 def _sets(tag_sets) -> str:
     return ", ".join(f"{{{', '.join(tags)}}}" for tags in tag_sets) or "none"
-
-
-def differences(what: str, expected: set[str], found: set[str]) -> Problems:
-    for name in sorted(expected - found):
-        yield f"{what} missing: {name}"
-    for name in sorted(found - expected):
-        yield f"{what} not expected: {name}"
 
 
 def _fields(where: str, expected, found, names=None) -> Problems:

@@ -45,6 +45,7 @@ class Interface:
       weight_decay: each regularization loss is this times half the squared norm of its kernel.
       num_batch_norms: each has two moving averages.
       num_regularization_losses, num_variables, num_trainable_variables: in this module.
+      num_parameters: numbers in all its variables, those that do not train among them.
       feature_vector: `[batch, num_features]`.
       logits, predictions: `[batch, num_classes]`; None in a feature-vector module.
       end_points: by key `Scope/EndPoint`, the network's order, without logits and predictions.
@@ -60,6 +61,7 @@ class Interface:
     num_regularization_losses: int
     num_variables: int
     num_trainable_variables: int
+    num_parameters: int
     feature_vector: TensorSpec
     logits: TensorSpec | None
     predictions: TensorSpec | None

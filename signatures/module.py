@@ -1,11 +1,8 @@
-"""A module directory, read: its protos, its variables, its provenance."""
+"""A module directory, read: its protos and its variables, beside what `Directory` reads."""
 
-import contextlib
 import functools
 import math
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -17,67 +14,15 @@ from tensorflow.core.protobuf import (
     trackable_object_graph_pb2,
 )
 
-from slimhub.signatures import formats, provenance
+from slimhub.signatures.directory import Directory, UnreadableError
 from slimhub.signatures.interface import tensor_type
-from slimhub.signatures.provenance import File
 
 # What TensorFlow 2 keeps in a checkpoint beside the variables.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
-# A module has less than ten.
-_MOST_FILES = 100
-# Of a file that is read at once. The largest SavedModel has 3 MB, and takes many times that in memory.
-_MOST_BYTES = 64 << 20
-# Of the provenance, which has less than 20 kB.
-_MOST_BYTES_OF_PROVENANCE = 1 << 20
 
 
-class UnreadableError(Exception):
-    """The directory is no SavedModel, a file in it can't be parsed, or what is in it makes no sense."""
-
-
-class Module:
-    """A directory that may be a module. What it holds is read when it is asked for.
-
-    Attributes:
-      directory: where it is.
-
-    Raises:
-      UnreadableError: from every other attribute, saying which file is wrong and how.
-    """
-
-    def __init__(self, directory: Path):
-        self.directory = directory
-
-    @functools.cached_property
-    def files(self) -> tuple[str, ...]:
-        """Paths of all files, relative and sorted. A link, a pipe or a device is no file."""
-        # Unlike `Path.is_dir`, it takes any name.
-        if not os.path.isdir(self.directory):
-            raise UnreadableError(f"{self.directory} is not a directory")
-        files = []
-        with _reading(str(self.directory)):
-            for number, entry in enumerate(_below(self.directory)):
-                name = Path(entry.path).relative_to(self.directory).as_posix()
-                if number == _MOST_FILES:
-                    raise UnreadableError(f"{self.directory} holds more than {_MOST_FILES} files")
-                if entry.is_file(follow_symlinks=False):
-                    files.append(name)
-                # What it leads to may be anywhere, and reading it may never end.
-                elif not entry.is_dir(follow_symlinks=False):
-                    raise UnreadableError(
-                        f"{name} is neither a file nor a directory, but a link or a device"
-                    )
-        return tuple(sorted(files))
-
-    def file(self, name: str) -> File:
-        """One of `files`, with its size and its sum."""
-        with _reading(name):
-            return File.read(self.directory / name, name=name)
-
-    def size(self, name: str) -> int:
-        """Bytes of one of `files`."""
-        with _reading(name):
-            return (self.directory / name).stat().st_size
+class Module(Directory):
+    """A directory that may be a module, its graphs and variables included."""
 
     @functools.cached_property
     def saved_model(self) -> saved_model_pb2.SavedModel:
@@ -143,48 +88,18 @@ class Module:
             name: tensor_type(dtypes[key].name, shapes[key]) for name, key in self._keys.items()
         }
 
+    @functools.cached_property
+    def num_parameters(self) -> int:
+        """Numbers in all variables on disk that are float32."""
+        dtypes = self.checkpoint.get_variable_to_dtype_map()
+        shapes = self.checkpoint.get_variable_to_shape_map()
+        return sum(
+            math.prod(shapes[key]) for key in set(self._keys.values()) if dtypes[key] == tf.float32
+        )
+
     def read_variable(self, name: str) -> np.ndarray:
         """A variable on disk. Raises whatever TensorFlow raises for one that it can't read."""
         return self.checkpoint.get_tensor(self._keys[name])
-
-    @functools.cached_property
-    def provenance(self) -> provenance.Provenance:
-        if formats.PROVENANCE not in self.files:
-            raise UnreadableError(
-                f"there is no {formats.PROVENANCE}, which says what the module promises"
-            )
-        try:
-            text = self.read(formats.PROVENANCE, most=_MOST_BYTES_OF_PROVENANCE).decode()
-            return provenance.from_json(text)
-        except ValueError as error:
-            raise UnreadableError(f"{formats.PROVENANCE} is malformed: {error}") from error
-
-    def read(self, name: str, *, most: int = _MOST_BYTES) -> bytes:
-        """Content of one of `files`, of so many bytes at most; not for the variables."""
-        with _reading(name):
-            path = self.directory / name
-            if path.stat().st_size > most:
-                raise UnreadableError(f"{name} has more than {most} bytes")
-            return path.read_bytes()
-
-
-def _below(directory: Path) -> Iterator[os.DirEntry]:
-    """Everything in a directory, however deep, and as it comes: there may be no end of it."""
-    waiting = [os.fspath(directory)]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                yield entry
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-
-
-@contextlib.contextmanager
-def _reading(name: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UnreadableError(f"{name} can't be read: {error}") from error
 
 
 def collection(meta_graph: meta_graph_pb2.MetaGraphDef, name: str) -> meta_graph_pb2.CollectionDef:

@@ -41,6 +41,7 @@ _BOUNDS = {
     "num_regularization_losses": (0, 10**6),
     "num_variables": (0, 10**6),
     "num_trainable_variables": (0, 10**6),
+    "num_parameters": (0, 10**12),
 }
 
 

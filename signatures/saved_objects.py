@@ -7,8 +7,8 @@ import numpy as np
 from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2, struct_pb2
 
+from slimhub.signatures.directory import UnreadableError
 from slimhub.signatures.graph_checks import type_of
-from slimhub.signatures.module import UnreadableError
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _MAIN_GRAPH = ""

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures import contract
-from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.directory import UnreadableError
+from slimhub.signatures.module import Module
 from slimhub.signatures.running import RunningGraph, RunningObject, load
 
 

@@ -10,7 +10,8 @@ from google.protobuf import message
 from tensorflow.core.framework import variable_pb2
 
 from slimhub.signatures import formats, hub_protos
-from slimhub.signatures.graph_checks import differences, signatures, type_of
+from slimhub.signatures.directory import differences
+from slimhub.signatures.graph_checks import signatures, type_of
 from slimhub.signatures.interface import KERNEL, MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import ancestors, collection
 from slimhub.signatures.running import RunningGraph

@@ -8,9 +8,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_object_graph_pb2
 
 from slimhub.signatures import running, wiring_checks
-from slimhub.signatures.graph_checks import differences, type_of
+from slimhub.signatures.directory import UnreadableError, differences
+from slimhub.signatures.graph_checks import type_of
 from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
-from slimhub.signatures.module import UnreadableError
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,

@@ -23,7 +23,7 @@ import quietly  # noqa: F401
 from publishing import write
 from stem import export_stem
 
-from slimhub.export import archive, exporter, synthetic
+from slimhub.export import checkpoint_archive, exporter, synthetic
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 
@@ -100,7 +100,7 @@ def checkpoint(shared, archives):
         path = shared / "checkpoints" / published.member
         with _alone(path):
             if not path.exists():
-                archive.extract(
+                checkpoint_archive.extract(
                     archives / published.name,
                     member=published.member,
                     max_bytes=published.max_member_bytes,

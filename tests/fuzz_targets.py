@@ -14,10 +14,11 @@ import mutations
 from bad_archives import MEMBER
 from tensorflow.core.protobuf import saved_model_pb2
 
-from slimhub.export import archive
+from slimhub.export import checkpoint_archive
 from slimhub.export.errors import ArchiveError
 from slimhub.signatures import conformance, graph_checks, provenance
-from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.directory import UnreadableError
+from slimhub.signatures.module import Module
 from slimhub.signatures.subject import Subject
 
 MOST_BYTES = 1 << 16
@@ -34,7 +35,9 @@ def unpack(data: bytes, modules: Path) -> None:
         packed.write_bytes(data)
         into.mkdir()
         try:
-            found = archive.extract(packed, member=MEMBER, max_bytes=MOST_BYTES, into=into)
+            found = checkpoint_archive.extract(
+                packed, member=MEMBER, max_bytes=MOST_BYTES, into=into
+            )
         except ArchiveError:
             assert list(into.iterdir()) == []
             return

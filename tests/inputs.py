@@ -64,11 +64,11 @@ def make_good(directory: Path) -> Good:
     import tensorflow as tf
     from stem import STEM, stem_in_catalog
 
-    from slimhub.export import archive, synthetic
+    from slimhub.export import checkpoint_archive, synthetic
 
     with stem_in_catalog():
         packed = synthetic.write_archive(STEM, into=directory)
-    v1 = archive.extract(
+    v1 = checkpoint_archive.extract(
         packed,
         member=STEM.archive.member,
         max_bytes=STEM.archive.max_member_bytes,

@@ -155,6 +155,7 @@ def test_every_reason_at_once(tmp_path):
 # What a good module is held to instead of its own promise, and what fails then.
 OTHER_INTERFACES = {
     "variables": (dict(num_variables=13), {"variables"}),
+    "parameters": (dict(num_parameters=1), {"parameters"}),
     "trainable": (dict(num_trainable_variables=7), {"variables"}),
     "scope": (dict(scope="InceptionV9"), {"variables"}),
     "batch_norms": (dict(num_batch_norms=4), {"update-ops"}),

@@ -37,6 +37,7 @@ def interface(task):
         num_regularization_losses=58 if task == "classification" else 57,
         num_variables=230 if task == "classification" else 228,
         num_trainable_variables=116 if task == "classification" else 114,
+        num_parameters=6_633_209 if task == "classification" else 5_607_184,
         feature_vector=FEATURES,
         logits=LOGITS if task == "classification" else None,
         predictions=PREDICTIONS if task == "classification" else None,

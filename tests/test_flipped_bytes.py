@@ -9,7 +9,8 @@ import pytest
 from hostile import check
 
 from slimhub.signatures import contract, formats, graph_checks
-from slimhub.signatures.module import Module, UnreadableError
+from slimhub.signatures.directory import UnreadableError
+from slimhub.signatures.module import Module
 from slimhub.signatures.subject import Subject
 
 pytestmark = pytest.mark.xdist_group("hostile")

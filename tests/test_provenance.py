@@ -41,6 +41,7 @@ def provenance(task="classification", **changes):
             num_regularization_losses=3,
             num_variables=8,
             num_trainable_variables=4,
+            num_parameters=900,
             feature_vector=TensorSpec(name="hub_output/x:0", shape=(None, 64)),
             logits=logits if task == "classification" else None,
             predictions=logits if task == "classification" else None,

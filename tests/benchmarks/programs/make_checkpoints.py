@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from slimhub.export import archive, synthetic
+from slimhub.export import checkpoint_archive, synthetic
 from slimhub.models import catalog
 
 directory = Path(sys.argv[1])
 for model in catalog.MODELS:
     written = synthetic.write_archive(model, into=directory)
-    archive.extract(
+    checkpoint_archive.extract(
         written,
         member=model.archive.member,
         max_bytes=model.archive.max_member_bytes,

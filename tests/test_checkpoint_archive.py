@@ -12,7 +12,7 @@ import pytest
 import tarballs
 from tarballs import tar
 
-from slimhub.export.archive import extract
+from slimhub.export.checkpoint_archive import extract
 from slimhub.export.errors import ArchiveError
 
 MEMBER = "inception_v2.ckpt"
