@@ -8,12 +8,10 @@ import dataclasses
 import hashlib
 import json
 import reprlib
-import types
-import typing
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimhub.signatures import contract
+from slimhub.signatures import contract, records
 from slimhub.signatures.interface import Interface
 
 # How sure it is that the weights are the published ones.
@@ -21,14 +19,6 @@ STATUSES = {
     "verified": "the published checkpoint, its SHA-256 verified",
     "unverified": "UNVERIFIED: not known to be the published checkpoint",
     "synthetic": "UNTRAINED: synthetic weights, for tests and demonstrations only",
-}
-
-_JSON_NAMES = {
-    dict: "an object",
-    list: "an array",
-    str: "a string",
-    int: "an integer",
-    float: "a float",
 }
 
 _CHUNK = 1 << 20
@@ -129,7 +119,7 @@ def from_json(text: str) -> Provenance:
     weights, own = None, None
     if isinstance(record, dict):
         weights, own = record.pop("weights", None), record.pop("sha256", None)
-    provenance = _read(Provenance, record, "")
+    provenance = records.read(Provenance, record)
     if provenance.status not in STATUSES:
         known = ", ".join(STATUSES)
         raise ValueError(f"status: expected one of {known}, got {provenance.status!r}")
@@ -156,38 +146,3 @@ def from_json(text: str) -> Provenance:
 
 def _refused(constant: str):
     raise ValueError(f"{constant} is no number")
-
-
-def _read(kind, value, where: str):
-    """What `json.loads` gave, as the type that a field is annotated with."""
-    arguments = typing.get_args(kind)
-    if isinstance(kind, types.UnionType):
-        [other] = set(arguments) - {types.NoneType}
-        return None if value is None else _read(other, value, where)
-    if dataclasses.is_dataclass(kind):
-        kinds = typing.get_type_hints(kind)
-        found = _json(dict, value, where)
-        for what, names in (("missing", kinds.keys() - found), ("unknown", found.keys() - kinds)):
-            if names:
-                raise ValueError(f"{where or 'the record'}: {what}: {', '.join(sorted(names))}")
-        inside = f"{where}." if where else ""
-        return kind(**{name: _read(kinds[name], found[name], inside + name) for name in kinds})
-    if typing.get_origin(kind) is Mapping:
-        found = _json(dict, value, where)
-        return {key: _read(arguments[1], found[key], f"{where}[{key!r}]") for key in found}
-    if typing.get_origin(kind) is tuple:
-        found = _json(list, value, where)
-        if arguments[-1] is Ellipsis:
-            arguments = arguments[:1] * len(found)
-        if len(found) != len(arguments):
-            raise ValueError(f"{where}: expected {len(arguments)} items, got {len(found)}")
-        items = zip(arguments, found, strict=True)
-        return tuple(_read(item, one, f"{where}[{i}]") for i, (item, one) in enumerate(items))
-    return _json(kind, value, where)
-
-
-def _json(kind: type, value, where: str):
-    if type(value) is not kind:
-        name = _JSON_NAMES[kind]
-        raise ValueError(f"{where or 'the record'}: expected {name}, got {reprlib.repr(value)}")
-    return value
