@@ -1,7 +1,7 @@
 """`assets.extra/provenance.json`: where a module came from, and what it promises.
 
-Equal inputs give equal bytes: no time stamps, no paths, nothing measured. The record holds the
-SHA-256 of every other file of the module, and its own.
+Equal inputs give equal bytes: no time stamps, no paths, nothing measured. End points are in the
+network's order. The record holds the SHA-256 of every other file of the module, and its own.
 """
 
 import dataclasses
@@ -107,7 +107,7 @@ class Provenance:
 
 
 def _dumps(record: dict) -> str:
-    return json.dumps(record, indent=2, sort_keys=True) + "\n"
+    return json.dumps(record, indent=2) + "\n"
 
 
 def from_json(text: str) -> Provenance:

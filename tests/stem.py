@@ -91,7 +91,7 @@ def signed(record: dict) -> str:
 
 
 def _dumps(record: dict) -> str:
-    return json.dumps(record, indent=2, sort_keys=True) + "\n"
+    return json.dumps(record, indent=2) + "\n"
 
 
 def rewrite_variables(directory: Path, change) -> None:

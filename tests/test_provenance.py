@@ -67,14 +67,14 @@ def test_round_trip(task, status):
     assert type(found.interface.image_size) is tuple
 
 
-def test_same_bytes():
-    """Equal records give equal bytes, whatever the order in which they were put together."""
+def test_order():
+    """End points stay in the network's order."""
     record = provenance()
     end_points = dict(reversed(record.interface.end_points.items()))
     interface = dataclasses.replace(record.interface, end_points=end_points)
-    libraries = dict(reversed(record.libraries.items()))
-    other = dataclasses.replace(record, interface=interface, libraries=libraries)
-    assert other.to_json() == record.to_json()
+    for one in (record, dataclasses.replace(record, interface=interface)):
+        found = from_json(one.to_json()).interface.end_points
+        assert list(found) == list(one.interface.end_points)
 
 
 def test_weights_in_words():
