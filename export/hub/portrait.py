@@ -14,11 +14,18 @@ Exits with 0 if it was drawn, 1 if it can't be, 2 for usage, 5 if INTO can't be 
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 
-from slimhub.signatures import records
+from slimhub.signatures import command_line, records
+from slimhub.signatures.directory import UnreadableError
+from slimhub.signatures.printable import printable
 
 # The file that is written last.
 RECORD = "portrait.json"
+
+# Seconds; on one core, a module of Inception V2 takes ten.
+_TIMEOUT = 120
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,3 +93,45 @@ class Portrait:
 def from_json(text: str) -> Portrait:
     """Reads a record. Raises `ValueError` saying what is wrong with it, and where."""
     return records.read(Portrait, json.loads(text))
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        command_line.complain(f"Usage: python -m {__spec__.name} DIRECTORY INTO")
+        return command_line.USAGE
+    directory, into = map(Path, arguments)
+    try:
+        _require_empty(into)
+        for name, content in _draw(directory).items():
+            (into / name).write_bytes(content)
+    except UnreadableError as error:
+        command_line.complain(f"{printable(str(directory))} can't be drawn: {error}")
+        return 1
+    except OSError as error:
+        command_line.complain(f"{printable(str(into))} can't be written: {error}")
+        return command_line.UNWRITABLE
+    return 0
+
+
+def _require_empty(directory: Path) -> None:
+    if os.listdir(directory):
+        raise OSError("it is not empty")
+
+
+def _draw(directory: Path) -> dict[str, bytes]:
+    # The sums in it, and so the pictures, do not depend on how many cores there are, and the other
+    # cores are left to others.
+    os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
+    with command_line.quiet_imports():
+        from slimhub.export.hub import draw
+        from slimhub.signatures import isolated
+
+    return isolated.run(draw.draw, directory, timeout=_TIMEOUT)
+
+
+def run() -> None:
+    command_line.run(main)
+
+
+if __name__ == "__main__":
+    run()
