@@ -5,8 +5,6 @@ same bytes on every machine. Magnitudes are such that activations keep their siz
 to layer and different images get different logits.
 """
 
-import io
-import struct
 import tarfile
 import zlib
 from pathlib import Path
@@ -14,14 +12,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from slimhub.export import stored_gzip
 from slimhub.export.reasons import reason
 from slimhub.models import network
 from slimhub.models.catalog import Model
 
 _SEED = 20160828
 _STEPS = 1 << 20
-# The most that a stored block takes.
-_BLOCK = 0xFFFF
 
 # Of a ReLU's output, when its input is standard normal: E[max(z, 0)^2] - E[max(z, 0)]^2.
 _RELU_VARIANCE = 0.5 - 1 / (2 * np.pi)
@@ -32,29 +29,17 @@ def write_archive(model: Model, *, into: Path) -> Path:
     checkpoint = into / model.archive.member
     write_checkpoint(weights(model), checkpoint)
     archive = into / model.archive.name
-    content = io.BytesIO()
     with (
-        tarfile.open(fileobj=content, mode="w", format=tarfile.USTAR_FORMAT) as tar,
-        checkpoint.open("rb") as file,
+        archive.open("wb") as file,
+        stored_gzip.Writer(file) as unzipped,
+        tarfile.open(fileobj=unzipped, mode="w|", format=tarfile.USTAR_FORMAT) as tar,
+        checkpoint.open("rb") as content,
     ):
         member = tarfile.TarInfo(model.archive.member)
         member.size = checkpoint.stat().st_size
-        tar.addfile(member, file)
-    archive.write_bytes(_gzip(content.getvalue()))
+        tar.addfile(member, content)
     checkpoint.unlink()
     return archive
-
-
-def _gzip(content: bytes) -> bytes:
-    """A gzip of it (RFC 1952) in stored blocks (RFC 1951): compressed bytes depend on the library."""
-    header = b"\x1f\x8b\x08\x00" + bytes(4) + b"\x00\xff"
-    blocks = []
-    for at in range(0, len(content), _BLOCK):
-        block = content[at : at + _BLOCK]
-        last = at + _BLOCK >= len(content)
-        blocks += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
-    trailer = struct.pack("<II", zlib.crc32(content), len(content) % 2**32)
-    return b"".join([header, *blocks, trailer])
 
 
 def write_checkpoint(arrays: dict[str, np.ndarray], path: Path) -> None:
