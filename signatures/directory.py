@@ -6,6 +6,7 @@ Knows nothing of TensorFlow, so that it is cheap to import.
 import contextlib
 import functools
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _MOST_FILES = 100
 _MOST_BYTES = 64 << 20
 # Of the provenance, which has less than 20 kB.
 _MOST_BYTES_OF_PROVENANCE = 1 << 20
+_CHUNK = 1 << 20
+_NEITHER = "is neither a file nor a directory, but a link or a device"
 
 
 class UnreadableError(Exception):
@@ -53,9 +56,7 @@ class Directory:
                     files.append(name)
                 # What it leads to may be anywhere, and reading it may never end.
                 elif not entry.is_dir(follow_symlinks=False):
-                    raise UnreadableError(
-                        f"{name} is neither a file nor a directory, but a link or a device"
-                    )
+                    raise UnreadableError(f"{name} {_NEITHER}")
         return tuple(sorted(files))
 
     def file(self, name: str) -> File:
@@ -82,11 +83,20 @@ class Directory:
 
     def read(self, name: str, *, most: int = _MOST_BYTES) -> bytes:
         """Content of one of `files`, of so many bytes at most; not for the variables."""
-        with _reading(name):
-            path = self.directory / name
-            if path.stat().st_size > most:
+        return b"".join(self.chunks(name, most=most))
+
+    def chunks(self, name: str, *, most: int) -> Iterator[bytes]:
+        """Content of one of `files`, of so many bytes at most, as it is read."""
+        with _reading(name), open(self.directory / name, "rb", opener=_open) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise UnreadableError(f"{name} {_NEITHER}")
+            if found.st_size > most:
                 raise UnreadableError(f"{name} has more than {most} bytes")
-            return path.read_bytes()
+            # It may grow meanwhile.
+            while chunk := file.read(min(_CHUNK, most)):
+                most -= len(chunk)
+                yield chunk
 
     def changed_files(self) -> Iterator[str]:
         """Files that are not as the provenance records them, each in a line."""
@@ -109,6 +119,11 @@ def differences(what: str, expected: set[str], found: set[str]) -> Iterator[str]
         yield f"{what} missing: {name}"
     for name in sorted(found - expected):
         yield f"{what} not expected: {name}"
+
+
+def _open(path: str, flags: int) -> int:
+    """Opens what may have become a link or a pipe after its directory was listed."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _below(directory: Path) -> Iterator[os.DirEntry]:
