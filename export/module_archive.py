@@ -20,10 +20,16 @@ from slimhub.signatures.provenance import File
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Packed:
-    """An archive that was written: its size, and its SHA-256 in hexadecimal."""
+    """An archive that was written.
+
+    Attributes:
+      num_bytes, sha256: of the archive.
+      provenance_sha256: of the provenance in it, which tells which module it is.
+    """
 
     num_bytes: int
     sha256: str
+    provenance_sha256: str
 
 
 def path_of(directory: Path) -> Path:
@@ -66,15 +72,15 @@ def pack(directory: Path, *, into: Path) -> Packed:
 
 def _write(file: BinaryIO, module: Directory, recorded: dict[str, File]) -> Packed:
     summed, problems = _Summed(file), []
+    # As it was read: no other text has this record.
+    provenance = module.provenance.to_json().encode()
     with stored_gzip.Writer(summed) as unzipped:
         for name in _members(module.files):
             try:
                 if name in recorded:
                     _add_file(unzipped, module, recorded[name])
                 elif name == formats.PROVENANCE:
-                    # As it was read: no other text has this record.
-                    content = module.provenance.to_json().encode()
-                    _add(unzipped, name, [content], num_bytes=len(content))
+                    _add(unzipped, name, [provenance], num_bytes=len(provenance))
                 else:
                     unzipped.write(_header(name, kind=tarfile.DIRTYPE, mode=0o755))
             except UnreadableError as error:
@@ -83,7 +89,11 @@ def _write(file: BinaryIO, module: Directory, recorded: dict[str, File]) -> Pack
         unzipped.write(bytes(2 * tarfile.BLOCKSIZE))
     if problems:
         raise _error(module.directory, problems)
-    return Packed(num_bytes=summed.num_bytes, sha256=summed.digest.hexdigest())
+    return Packed(
+        num_bytes=summed.num_bytes,
+        sha256=summed.digest.hexdigest(),
+        provenance_sha256=hashlib.sha256(provenance).hexdigest(),
+    )
 
 
 def _members(files: Iterable[str]) -> list[str]:

@@ -8,6 +8,9 @@ from slimhub.export.errors import UsageError
 from slimhub.models import catalog
 from slimhub.signatures import contract
 
+# Of a part of a handle.
+NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportRequest:
@@ -37,7 +40,7 @@ class ExportRequest:
 
     def __post_init__(self):
         parts = self.handle_prefix.split("/")
-        if not all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", part) for part in parts):
+        if not all(re.fullmatch(NAME, part) for part in parts):
             raise UsageError(
                 f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
                 "'.', '_' and '-', separated by single slashes."

@@ -1,0 +1,93 @@
+"""The documentation of a module, printed from the catalog, the contract and its own provenance."""
+
+from collections.abc import Iterable, Mapping
+
+from slimhub.export.hub import rendering, snippets
+from slimhub.export.hub.portrait import Portrait
+from slimhub.export.hub.shelf import Entry
+from slimhub.models import catalog
+from slimhub.signatures import contract, formats
+from slimhub.signatures.contract import Promise
+from slimhub.signatures.interface import TensorSpec
+
+# Where a hub serves pictures: no handle begins like this.
+PICTURES = "/~/pictures"
+
+
+def markdown(
+    entry: Entry,
+    *,
+    url: str,
+    siblings: Iterable[str] = (),
+    portrait: Portrait | str,
+) -> str:
+    """The page of a module, in Markdown (CommonMark, with tables).
+
+    Args:
+      entry: the module.
+      url: of the hub, without a slash at its end.
+      siblings: handles of other modules of the same network there.
+      portrait: its pictures, and the shapes of its end points; or why there are none.
+    """
+    record, promise = entry.record, entry.record.promise()
+    where = f"{url}/{entry.handle}"
+    try:
+        model = catalog.get(record.model)
+    except KeyError:
+        # Of another release, which knew more networks.
+        model = None
+    warning, _, meaning = record.weights.partition(": ")
+    drawn = isinstance(portrait, Portrait)
+    return rendering.render(
+        "module.md.jinja",
+        entry=entry,
+        record=record,
+        promise=promise,
+        interface=promise.interface,
+        model=model,
+        warning=warning if meaning else None,
+        meaning=meaning,
+        url=url,
+        where=where,
+        pictures=f"{url}{PICTURES}/{entry.key}",
+        siblings=siblings,
+        portrait=portrait if drawn else None,
+        no_portrait=None if drawn else portrait,
+        usage=snippets.usage(promise, url=where),
+        training=snippets.training(promise, url=where),
+        signatures=_signatures(promise),
+        outputs=_outputs(promise),
+        calls=[call for mode in promise.modes for call in mode.calls],
+        versions=contract.VERSIONS,
+        provenance=formats.PROVENANCE,
+    )
+
+
+def siblings(entry: Entry, handles: Iterable[str]) -> list[str]:
+    """Handles of the other modules of the same network, by where they are."""
+    network = entry.handle.rsplit("/", 2)[0]
+    return [one for one in handles if one.startswith(f"{network}/") and one != entry.handle]
+
+
+def _signatures(promise: Promise) -> list[tuple[contract.Signature, str]]:
+    """Each signature, and the modes that it is in."""
+    labels: dict[str, list[str]] = {}
+    found: dict[str, contract.Signature] = {}
+    for mode in promise.modes:
+        for signature in mode.signatures:
+            labels.setdefault(signature.name, []).append(mode.label)
+            found[signature.name] = signature
+    return [(found[name], ", ".join(labels[name])) for name in found]
+
+
+def _outputs(promise: Promise) -> list[tuple[list[str], Mapping[str, TensorSpec]]]:
+    """Names of signatures that have the same outputs, and these."""
+    groups: list[tuple[list[str], Mapping[str, TensorSpec]]] = []
+    for signature, _ in _signatures(promise):
+        for names, outputs in groups:
+            if outputs == signature.outputs:
+                names.append(signature.name)
+                break
+        else:
+            groups.append(([signature.name], signature.outputs))
+    return groups

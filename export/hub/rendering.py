@@ -1,0 +1,115 @@
+"""Templates to text, and Markdown to HTML, whatever is put into them.
+
+What is in a module may be a stranger's: it comes out as code or as plain text, never as markup.
+"""
+
+import dataclasses
+import functools
+import itertools
+import re
+from collections.abc import Iterable
+
+import jinja2
+import markdown_it
+import markupsafe
+from markdown_it.token import Token
+from rich import filesize
+
+from slimhub.signatures.printable import printable
+
+# What Markdown may take for more than text. A dot does so only behind a number in the first place.
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
+
+
+def render(template: str, **values) -> str:
+    """A template of `templates/`; in HTML, values are escaped."""
+    return _environment().get_template(template).render(values)
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("slimhub.export.hub"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=lambda name: name is not None and ".html" in name,
+    )
+    environment.filters |= {
+        "code": code,
+        "text": text,
+        "shape": shape,
+        "size": filesize.decimal,
+        "number": "{:,}".format,
+    }
+    return environment
+
+
+def code(value) -> str:
+    """Markdown that shows it as code, whatever it is, also in a table."""
+    shown = printable(str(value)).replace("|", r"\|")
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    space = " " if shown[:1] in ("", "`", " ") or shown[-1:] in ("`", " ") else ""
+    return f"{fence}{space}{shown}{space}{fence}"
+
+
+def text(value) -> str:
+    """Markdown that shows it as plain text, whatever it is."""
+    return _PUNCTUATION.sub(r"\\\1", printable(str(value)))
+
+
+def shape(sizes: Iterable[int | None]) -> str:
+    """As messages have it: `[?, 1024]`."""
+    return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Html:
+    """What became of Markdown: HTML, and the ids and texts of its second headings."""
+
+    body: markupsafe.Markup
+    headings: tuple[tuple[str, str], ...]
+
+
+def to_html(markdown: str) -> Html:
+    """CommonMark with tables to HTML; HTML in it is shown as text."""
+    parser = _parser()
+    tokens = parser.parse(markdown)
+    headings = []
+    for token, content in itertools.pairwise(tokens):
+        # Those within quotations are not of the page's outline.
+        if token.type == "heading_open" and token.level == 0:
+            token.attrSet("id", "-".join(re.findall("[a-z0-9_]+", content.content.lower())))
+            if token.tag == "h2":
+                headings.append((str(token.attrGet("id")), content.content))
+    body = parser.renderer.render(tokens, parser.options, {})
+    return Html(body=markupsafe.Markup(body), headings=tuple(headings))
+
+
+@functools.cache
+def _parser() -> markdown_it.MarkdownIt:
+    parser = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
+    # What is wider than a phone scrolls by itself, also by keyboard.
+    region = '<div class="scroll" role="region" aria-label="Table" tabindex="0">'
+    parser.add_render_rule("table_open", lambda *_: f"{region}<table>\n")
+    parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
+    parser.add_render_rule("fence", _fence)
+    parser.add_render_rule("image", _image)
+    return parser
+
+
+def _fence(self, tokens: list[Token], at: int, options, env) -> str:
+    language = tokens[at].info.strip() or "text"
+    content = markupsafe.escape(tokens[at].content)
+    return f'<pre tabindex="0"><code class="language-{language}">{content}</code></pre>\n'
+
+
+def _image(self, tokens: list[Token], at: int, options, env) -> str:
+    source, label = tokens[at].attrGet("src"), markupsafe.escape(tokens[at].content)
+    title = tokens[at].attrGet("title")
+    image = f'<img src="{markupsafe.escape(source)}" alt="{label}" loading="lazy">'
+    if title is None:
+        return image
+    caption = f"<code>{markupsafe.escape(title)}</code>"
+    return f'<span class="figure"><span class="caption">{caption}</span>{image}</span>'
