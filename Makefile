@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check test test-slow clients bench fuzz lint format clean
+.PHONY: help demo export check serve page test test-slow clients bench fuzz lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -27,6 +27,12 @@ export: $(READY)  ## export: VERSION=1|3|5 [MODEL=...] [TASK=...] [CHECKPOINT=..
 
 check: $(READY)  ## check modules against their contract: MODULES="dir ..." [ARGS=--json]
 	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
+
+serve: $(READY)  ## serve modules as TF Hub did: [ROOT=build/modules] [PORT=8000] [ARGS=--host=0.0.0.0]
+	@$(PY) -m slimhub.export.hub $(if $(ROOT),--root="$(ROOT)") $(if $(PORT),--port=$(PORT)) $(ARGS)
+
+page: $(READY)  ## print the page of a module in Markdown: HANDLE=... [ROOT=build/modules] [URL=...]
+	@$(PY) -m slimhub.export.hub.page $(if $(ROOT),--root="$(ROOT)") $(if $(URL),--url="$(URL)") $(HANDLE)
 
 test: $(READY)  ## run the tests: [ARGS=...]
 	$(PYTEST) -m "not slow" $(ARGS)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slimhub.export import scratch
+from slimhub.export import download, scratch
 from slimhub.export.hub import portrait
 from slimhub.export.hub.portrait import Portrait
 from slimhub.export.hub.shelf import LOG, Entry
@@ -17,6 +17,11 @@ from slimhub.export.hub.shelf import LOG, Entry
 _STYLE = 1
 # Seconds. It takes about six.
 _TIMEOUT = 300
+
+
+def default_directory() -> Path:
+    """Where portraits are kept: in the cache."""
+    return download.default_cache() / "portraits"
 
 
 class _Failure(Exception):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import uvicorn
 
-from slimhub.export import download, scratch
+from slimhub.export import scratch
+from slimhub.export.hub import portraits
 from slimhub.export.hub.app import Hub
 from slimhub.export.hub.archives import Archives
-from slimhub.export.hub.portraits import Portraits
 from slimhub.export.hub.shelf import Shelf
 from slimhub.signatures import command_line
 
@@ -68,7 +68,7 @@ def serve(root: Path, listener: socket.socket) -> None:
         hub = Hub(
             shelf,
             archives=Archives(shelf, directory),
-            portraits=Portraits(download.default_cache() / "portraits"),
+            portraits=portraits.Portraits(portraits.default_directory()),
         )
         config = uvicorn.Config(
             hub.app(),
