@@ -83,6 +83,10 @@ def to_html(markdown: str) -> Html:
             token.attrSet("id", "-".join(re.findall("[a-z0-9_]+", content.content.lower())))
             if token.tag == "h2":
                 headings.append((str(token.attrGet("id")), content.content))
+    for token in tokens:
+        # Of a table's column: pages allow no styles of their own.
+        if token.attrs.pop("style", None) == "text-align:right":
+            token.attrSet("class", "number")
     body = parser.renderer.render(tokens, parser.options, {})
     return Html(body=markupsafe.Markup(body), headings=tuple(headings))
 

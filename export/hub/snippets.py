@@ -9,7 +9,8 @@ import tensorflow.compat.v1 as tf
 import tensorflow_hub as hub
 
 tf.disable_eager_execution()
-module = hub.Module("{url}"{how})
+url = "{url}"
+module = hub.Module(url{how})
 height, width = hub.get_expected_image_size(module)
 images = tf.placeholder(tf.float32, [None, height, width, 3])
 """
@@ -19,7 +20,8 @@ import numpy as np
 import tensorflow_hub as hub
 
 images = np.zeros([1, {height}, {width}, 3], np.float32)
-layer = hub.KerasLayer("{url}"{how})
+url = "{url}"
+layer = hub.KerasLayer(url{how})
 """
 
 _WITH_MOMENTUM = """\
@@ -38,7 +40,8 @@ import numpy as np
 import tensorflow_hub as hub
 import tf_keras
 
-layer = hub.KerasLayer("{url}", trainable=True{how})
+url = "{url}"
+layer = hub.KerasLayer(url, trainable=True{how})
 model = tf_keras.Sequential([layer, tf_keras.layers.Dense(3)])
 model.compile("sgd", tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 images, labels = np.zeros([4, {height}, {width}, 3], np.float32), np.array([0, 1, 2, 0])
@@ -57,7 +60,7 @@ class Snippet:
 def usage(promise: Promise, *, url: str) -> tuple[Snippet, ...]:
     """For inference, with every library that the module is for."""
     result = "logits" if promise.interface.logits else "features"
-    last = list(promise.interface.end_points)[-2:][0]
+    last = [*promise.interface.end_points][-2:][0]
     end_points = f'outputs = layer(images)\nfeature_map = outputs["{last}"]\n'
     if promise.format.callable:
         how = ", arguments=dict(return_endpoints=True)"
