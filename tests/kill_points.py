@@ -1,6 +1,8 @@
 """Publishes a small version again and again, each time hit by a signal at the next file-system event.
 
-Usage: python kill_points.py SIGNAL {exchange,rename} {fresh,overwrite,left} DIRECTORY
+Usage: python kill_points.py SIGNAL {exchange,rename} {fresh,overwrite,left} ARCHIVES DIRECTORY
+
+ARCHIVES are those that the versions have: `old`, `new`, both with a comma, or `none`.
 
 Forks for each run, and so imports nothing that has threads. Prints a line of JSON a run: the event,
 the exit code of the run (minus the signal that killed it), what was then in the directory, and what
@@ -14,7 +16,7 @@ import signal
 import sys
 from pathlib import Path
 
-from publishing import put, read, write
+from publishing import archived, put, read, write
 
 from slimhub.export import publish, scratch
 
@@ -23,14 +25,17 @@ VERSION = "google/imagenet/inception_v1/classification/3"
 OLD, NEW, NEXT = (
     {"saved_model.pb": word, "variables/v": word} for word in (b"old", b"new", b"next")
 )
+ARCHIVE = f"{VERSION}.tar.gz"
 
 
-def publish_new(root: Path, files, *, overwrite: bool) -> None:
+def publish_new(root: Path, files, *, overwrite: bool, archive: bool) -> None:
     """Works in a temporary directory and in a staging directory, as an export does."""
+    meanwhile = archived(files["saved_model.pb"]) if archive else lambda staging: None
     os.environ["TMPDIR"] = str(root / "tmp")
     with scratch.temporary() as unpacked:
         write(unpacked, {"inception_v1.ckpt": b"weights"})
-        put(root / "modules" / VERSION, files=files, overwrite=overwrite)
+        target = root / "modules" / VERSION
+        put(target, files=files, overwrite=overwrite, meanwhile=meanwhile)
 
 
 def tree(root: Path) -> dict[str, str]:
@@ -40,7 +45,7 @@ def tree(root: Path) -> dict[str, str]:
     return contents | {f"{path.relative_to(root)}/": "" for path in empty}
 
 
-def run(root: Path, number: int, at: int, *, overwrite: bool) -> tuple[int, str]:
+def run(root: Path, number: int, at: int, *, overwrite: bool, archive: bool) -> tuple[int, str]:
     """Publishes in a fork, to which the signal is sent at the event counted `at`, before it happens."""
     reader, writer = os.pipe()
     child = os.fork()
@@ -62,15 +67,17 @@ def run(root: Path, number: int, at: int, *, overwrite: bool) -> tuple[int, str]
         signal.signal(stop, lambda stop, frame: sys.exit(128 + stop))
     sys.addaudithook(hook)
     try:
-        publish_new(root, NEW, overwrite=overwrite)
+        publish_new(root, NEW, overwrite=overwrite, archive=archive)
     except SystemExit as error:
         code = error.code
     finally:
         os._exit(code)
 
 
-def prepare(root: Path, existing: str) -> None:
+def prepare(root: Path, existing: str, *, archive: bool) -> None:
     """Nothing, a version to overwrite, or what runs left that were killed, that version moved aside."""
+    if archive:
+        write(root / "modules", {ARCHIVE: b"old"})
     (root / "tmp").mkdir(parents=True)
     target = root / "modules" / VERSION
     if existing == "overwrite":
@@ -81,17 +88,18 @@ def prepare(root: Path, existing: str) -> None:
         write(root / "tmp" / ".slimhub-scratch-01234567", {"inception_v1.ckpt": b"half"})
 
 
-def main(number: str, how: str, existing: str, directory: str) -> None:
+def main(number: str, how: str, existing: str, archives: str, directory: str) -> None:
     if how == "rename":
         publish._exchange = lambda one, other: False
     for at in itertools.count():
         root = Path(directory) / str(at)
-        prepare(root, existing)
-        code, event = run(root, int(number), at, overwrite=existing != "fresh")
+        prepare(root, existing, archive="old" in archives)
+        how = {"overwrite": existing != "fresh", "archive": "new" in archives}
+        code, event = run(root, int(number), at, **how)
         if not event:
             break
         left = tree(root)
-        publish_new(root, NEXT, overwrite=True)
+        publish_new(root, NEXT, overwrite=True, archive="new" in archives)
         print(json.dumps({"event": event, "code": code, "left": left, "next": tree(root)}))
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from slimhub.export import publish
+from slimhub.export import module_archive, publish
 
 FILES = {"saved_model.pb": b"graph", "variables/variables.index": b"index", "assets.extra/a": b""}
 
@@ -30,6 +30,15 @@ def put(target: Path, *, overwrite=False, files=FILES, meanwhile=lambda staging:
     with publish.staging(target, overwrite=overwrite) as staging:
         write(staging, files)
         meanwhile(staging)
+
+
+def archived(content: bytes):
+    """Has a version published with an archive, one that only says of which version it is."""
+
+    def meanwhile(staging: Path):
+        module_archive.path_of(staging).write_bytes(content)
+
+    return meanwhile
 
 
 def fail(error):

@@ -62,7 +62,7 @@ def test_on_disk_before_it_is_there(target, monkeypatch):
     [staging] = stagings
     before = {path for path, there in synced if not there}
     directories = {Path(name).parent for name in FILES}
-    assert before == {staging / name for name in [*FILES, *directories]}
+    assert before == {staging.parent, *(staging / name for name in [*FILES, *directories])}
     assert [path for path, there in synced if there] == [target.parent]
 
 

@@ -103,9 +103,12 @@ def test_stop(tmp_path, whole, number):
             assert place.is_untouched()
 
 
-def points(directory: Path, number: int, how: str, existing: str) -> list[dict]:
+def points(
+    directory: Path, number: int, how: str, existing: str, archives: str = "none"
+) -> list[dict]:
     """What a signal at each file-system event of publishing leaves; see `kill_points.py`."""
-    command = [sys.executable, kill_points.__file__, str(int(number)), how, existing, directory]
+    scene = [str(int(number)), how, existing, archives]
+    command = [sys.executable, kill_points.__file__, *scene, directory]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) > 40
@@ -113,13 +116,13 @@ def points(directory: Path, number: int, how: str, existing: str) -> list[dict]:
     return found
 
 
-def version(files: dict[str, bytes] | None) -> dict[str, str]:
-    """What is there of a run that is over, if `files` are its version."""
-    version = {
-        f"modules/{kill_points.VERSION}/{name}": content.decode()
-        for name, content in (files or {}).items()
-    }
-    return version | {"tmp/": ""}
+def version(files: dict[str, bytes] | None, *, archive: bool = False) -> dict[str, str]:
+    """What is there of a run that is over, if `files` are its version; its archive says which it is."""
+    words = {name: content.decode() for name, content in (files or {}).items()}
+    left = {f"modules/{kill_points.VERSION}/{name}": word for name, word in words.items()}
+    if archive:
+        left[f"modules/{kill_points.ARCHIVE}"] = words["saved_model.pb"]
+    return left | {"tmp/": ""}
 
 
 HOW = [
@@ -152,3 +155,46 @@ def test_stop_at_every_event(tmp_path, number, how, existing):
         assert point["code"] == STOPS[number]
         assert point["left"] in (version(before), version(kill_points.NEW)), point
         assert point["next"] == version(kill_points.NEXT), point
+
+
+ARCHIVES = [
+    # How, over what, and which of the versions, old and new, have an archive.
+    ("exchange", "fresh", "new"),
+    ("exchange", "overwrite", "old"),
+    ("exchange", "overwrite", "new"),
+    ("exchange", "overwrite", "old,new"),
+    ("rename", "overwrite", "old,new"),
+]
+
+
+@pytest.mark.parametrize(("how", "existing", "archives"), ARCHIVES, ids=map("-".join, ARCHIVES))
+def test_kill_at_every_event_with_archive(tmp_path, how, existing, archives):
+    """A kill at any file-system event leaves no archive but that of the very version that is there."""
+    seen = Counter()
+    for point in points(tmp_path, signal.SIGKILL, how, existing, archives):
+        left = point["left"]
+        model = left.get(f"modules/{kill_points.VERSION}/saved_model.pb")
+        archive = left.get(f"modules/{kill_points.ARCHIVE}")
+        assert archive in (None, model), point
+        assert archive is None or archive in archives, point
+        assert point["next"] == version(kill_points.NEXT, archive="new" in archives), point
+        seen[model, archive] += 1
+    # Or nothing was tested.
+    if "old" in archives:
+        assert seen["old", "old"] > 0
+    if "new" in archives:
+        assert seen["new", "new"] > 0
+
+
+@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize(("how", "existing", "archives"), ARCHIVES, ids=map("-".join, ARCHIVES))
+def test_stop_at_every_event_with_archive(tmp_path, number, how, existing, archives):
+    """SIGINT and SIGTERM at any file-system event leave one version with its archive, and nothing else."""
+    before = kill_points.OLD if existing == "overwrite" else None
+    may_be_left = [
+        version(before, archive="old" in archives),
+        version(kill_points.NEW, archive="new" in archives),
+    ]
+    for point in points(tmp_path, number, how, existing, archives):
+        assert point["code"] == STOPS[number]
+        assert point["left"] in may_be_left, point

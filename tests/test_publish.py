@@ -22,7 +22,7 @@ def system(request, monkeypatch):
 def test_new_version(target):
     """What was written into the staging directory is the version, with nothing beside it."""
     with publish.staging(target, overwrite=False) as staging:
-        assert staging.parent == target.parent
+        assert staging.parent.parent == target.parent
         assert list(staging.iterdir()) == []
         write(staging)
         assert not target.exists()
