@@ -4,11 +4,11 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --ignore=tests/browser
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check serve page test test-slow clients bench fuzz lint format clean
+.PHONY: help demo export check serve page test test-slow clients browser bench fuzz lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -42,6 +42,12 @@ test-slow: $(READY)  ## run the tests of more networks and of longer runs: [ARGS
 
 clients: $(READY)  ## use modules in TensorFlow's own consumers and in others', each in its own environment: [ARGS=...]
 	$(PYTEST) $(ARGS) tests/clients
+
+browser: $(READY)  ## look at the hub's pages in Chromium, which is installed if there is none: [ARGS=...]
+	@$(PY) -c "import axe_playwright_python, playwright" 2>/dev/null || \
+		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@tests/browser/chromium.sh
+	$(PY) -m pytest $(ARGS) tests/browser
 
 bench: $(READY)  ## measure exports and modules beside their peers: [ARGS="--quick --only=size"]
 	PYTHONPATH=tests $(PY) -m benchmarks $(ARGS)
