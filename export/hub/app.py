@@ -36,13 +36,14 @@ from slimhub.export.hub.shelf import DamagedModuleError, Entry, Shelf, UnknownHa
 _ARCHIVE = ".tar.gz"
 _FORMAT = "tf-hub-format"
 _STATUSES = {"verified": "trained", "unverified": "unverified", "synthetic": "UNTRAINED"}
-# Whoever fetches again asks whether it is still the same. Pages load nothing from elsewhere.
-_HEADERS = {
-    "cache-control": "no-cache",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+# Whoever fetches it again asks first whether it is still the same.
+_HEADERS = {"cache-control": "no-cache"}
+# To be sent with everything: pages load nothing from elsewhere, and nothing passes for a page.
+HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self'; style-src 'self'; "
     "script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
 }
 
 
@@ -141,7 +142,7 @@ class Hub:
         if path is None:
             return PlainTextResponse("There is no such picture.\n", 404, headers=_HEADERS)
         # What has such a key stays as it is.
-        headers = {**_HEADERS, "cache-control": "public, max-age=31536000, immutable"}
+        headers = {"cache-control": "public, max-age=31536000, immutable"}
         return FileResponse(path, media_type="image/png", headers=headers)
 
     async def _unknown(self, request: Request, error: UnknownHandleError) -> Response:

@@ -8,7 +8,7 @@ import uvicorn
 
 from slimhub.export import scratch
 from slimhub.export.hub import portraits
-from slimhub.export.hub.app import Hub
+from slimhub.export.hub.app import HEADERS, Hub
 from slimhub.export.hub.archives import Archives
 from slimhub.export.hub.shelf import Shelf
 from slimhub.signatures import command_line
@@ -76,6 +76,7 @@ def serve(root: Path, listener: socket.socket) -> None:
             ws="none",
             log_config=None,
             server_header=False,
+            headers=list(HEADERS.items()),
             timeout_graceful_shutdown=_SECONDS_TO_END,
         )
         command_line.show(f"Serving {len(shelf.handles())} modules of {root} at {_url(listener)}")

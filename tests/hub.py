@@ -1,0 +1,70 @@
+"""A real server of modules on 127.0.0.1, and small directories that it takes for modules."""
+
+import contextlib
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from slimhub.signatures import formats
+from slimhub.signatures.provenance import Provenance, files_in, from_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server that runs: its URL without a slash at the end, its process, what it logs."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+
+    def memory(self) -> int:
+        """Bytes that it has at most had in memory."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return 1024 * int(re.search(r"VmHWM:\s+(\d+) kB", status)[1])
+
+    def descriptors(self) -> int:
+        """How many files and connections it has open."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+
+@contextlib.contextmanager
+def serving(root: Path, home: Path, *flags: str) -> Iterator[Server]:
+    """Serves a root until the block ends; `home` takes its cache, its temporary files and its log."""
+    for name in ("cache", "tmp"):
+        (home / name).mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "slimhub.export.hub", f"--root={root}", "--port=0", *flags]
+    places = {"XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(home / "tmp")}
+    with (home / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | places
+        )
+    try:
+        said = process.stdout.readline()
+        found = re.fullmatch(r"Serving \d+ modules of .* at (http://.*)/\n", said)
+        assert found, (said, (home / "log").read_text())
+        yield Server(url=found[1], process=process, log=home / "log")
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+    # Nothing went wrong that nobody saw.
+    assert "Traceback" not in (home / "log").read_text()
+
+
+def put(record: Provenance, directory: Path, *, content: bytes) -> None:
+    """Writes what passes for a module until it is run: files, and a record of them."""
+    for name in ("saved_model.pb", "variables/variables.data-00000-of-00001"):
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    path = directory / formats.PROVENANCE
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(dataclasses.replace(record, files=files_in(directory)).to_json())
+
+
+def record_of(module: Path) -> Provenance:
+    """The provenance of a module."""
+    return from_json((module / formats.PROVENANCE).read_text())
