@@ -8,7 +8,7 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup 
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export check serve page test test-slow clients browser bench fuzz lint format clean
+.PHONY: help demo export archive check serve page test test-slow clients browser bench fuzz lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -20,12 +20,15 @@ help:  ## list the targets
 demo: $(READY)  ## export every module from synthetic weights, and use each: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3|5 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARGS=...]
+export: $(READY)  ## export: VERSION=1|3|5 [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
 	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(MODEL:%=--model=%) \
 		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+		$(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)
 
-check: $(READY)  ## check modules against their contract: MODULES="dir ..." [ARGS=--json]
+archive: $(READY)  ## write the archives of modules that were published without: MODULES="dir ..." [ARGS=--json]
+	@$(PY) -m slimhub.export.archive $(ARGS) $(MODULES)
+
+check: $(READY)  ## check modules, directories or archives, against their contract: MODULES="dir ..." [ARGS=--json]
 	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
 
 serve: $(READY)  ## serve modules as TF Hub did: [ROOT=build/modules] [PORT=8000] [ARGS=--host=0.0.0.0]

@@ -29,6 +29,7 @@ _CHECKPOINT = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of modules.")
 _HANDLE_PREFIX = flags.DEFINE_string("handle_prefix", "google/imagenet", "Of the handles.")
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
+_ARCHIVE = flags.DEFINE_bool("archive", False, "Write <version>.tar.gz beside each version.")
 _ALLOW_UNUSED = flags.DEFINE_bool(
     "allow_unused", False, "Ignore variables of the checkpoint that nothing wants."
 )
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
             output=Path(_OUTPUT.value),
             handle_prefix=_HANDLE_PREFIX.value,
             overwrite=_OVERWRITE.value,
+            archive=_ARCHIVE.value,
             allow_unused=_ALLOW_UNUSED.value,
         )
     except UsageError as error:

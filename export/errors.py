@@ -21,6 +21,10 @@ class ExportError(Exception):
 
     exit_code = 1
 
+    def record(self) -> dict:
+        """The error for machines, in a report."""
+        return {"type": type(self).__name__, "message": str(self), "exit_code": self.exit_code}
+
 
 class CheckError(ExportError):
     exit_code = 1

@@ -7,6 +7,7 @@ one after the other; one that fails does not stop the others.
 import contextlib
 import dataclasses
 import importlib.metadata
+import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ import tensorflow as tf
 from slimhub.export import (
     checkpoint,
     half,
+    module_archive,
     networks,
     parity,
     publish,
@@ -44,6 +46,7 @@ class Outcome:
       handle: of the module.
       error: why it was not published.
       directory: where it was published.
+      archive: what was published beside it, if anything was.
       weights: where they are from, in words.
       signatures: their names.
       num_bytes: of all its files.
@@ -56,6 +59,7 @@ class Outcome:
     handle: str
     error: ExportError | None = None
     directory: Path | None = None
+    archive: module_archive.Packed | None = None
     weights: str = ""
     signatures: tuple[str, ...] = ()
     num_bytes: int = 0
@@ -152,10 +156,12 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
             figure = _check(staging, promise, provenance.handle, source)
             num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
         with watch("publishing"):
+            archive = _pack(staging, target, request)
             stack.close()
     return Outcome(
         handle=provenance.handle,
         directory=target,
+        archive=archive,
         weights=provenance.weights,
         signatures=tuple(
             dict.fromkeys(one.name for mode in promise.modes for one in mode.signatures)
@@ -165,6 +171,14 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
         parity=figure,
         stages=watch.seconds,
     )
+
+
+def _pack(directory: Path, target: Path, request: ExportRequest) -> module_archive.Packed | None:
+    """Writes the archive of a module, if it was asked for, or one that is there must be replaced."""
+    there = os.path.lexists(module_archive.path_of(target))
+    if not (request.archive or there):
+        return None
+    return module_archive.pack(directory, into=module_archive.path_of(directory))
 
 
 class _Stopwatch:

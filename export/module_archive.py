@@ -31,6 +31,10 @@ class Packed:
     sha256: str
     provenance_sha256: str
 
+    def record(self, path: Path) -> dict:
+        """The archive for machines, in a report that says where it is."""
+        return {"path": str(path), "num_bytes": self.num_bytes, "sha256": self.sha256}
+
 
 def path_of(directory: Path) -> Path:
     """Where the archive of a module is: beside it."""

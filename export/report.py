@@ -8,6 +8,7 @@ from rich import filesize, progress
 from rich.console import Console
 from rich.table import Table
 
+from slimhub.export import module_archive
 from slimhub.export.errors import ExportError
 from slimhub.export.exporter import Outcome
 from slimhub.export.request import ExportRequest
@@ -75,6 +76,7 @@ def to_json(outcomes: list[Outcome], *, importing: float) -> str:
 def _record(outcome: Outcome) -> dict:
     figures = {
         "directory": str(outcome.directory),
+        "archive": _archive(outcome),
         "weights": outcome.weights,
         "signatures": outcome.signatures,
         "num_bytes": outcome.num_bytes,
@@ -83,15 +85,15 @@ def _record(outcome: Outcome) -> dict:
         "seconds": round(outcome.seconds, 3),
         "stages": {stage: round(seconds, 3) for stage, seconds in outcome.stages.items()},
     }
-    error = outcome.error
-    if error is None:
+    if outcome.error is None:
         return {"handle": outcome.handle, **figures, "error": None}
-    failure = {
-        "type": type(error).__name__,
-        "message": str(error),
-        "exit_code": error.exit_code,
-    }
-    return {"handle": outcome.handle, **dict.fromkeys(figures), "error": failure}
+    return {"handle": outcome.handle, **dict.fromkeys(figures), "error": outcome.error.record()}
+
+
+def _archive(outcome: Outcome) -> dict | None:
+    if outcome.archive is None:
+        return None
+    return outcome.archive.record(module_archive.path_of(outcome.directory))
 
 
 def _table(outcomes: list[Outcome]) -> Table:

@@ -22,7 +22,8 @@ class ExportRequest:
       checkpoint: see `checkpoint.resolve`.
       output: root directory of all modules.
       handle_prefix: between `output` and the model.
-      overwrite: whether a version that exists is replaced.
+      overwrite: whether a version that exists is replaced, and its archive if it has one.
+      archive: whether a version gets an archive, `<version>.tar.gz` beside it.
       allow_unused: whether variables of the checkpoint that nothing wants are ignored.
 
     Raises:
@@ -36,6 +37,7 @@ class ExportRequest:
     output: Path = Path("build/modules")
     handle_prefix: str = "google/imagenet"
     overwrite: bool = False
+    archive: bool = False
     allow_unused: bool = False
 
     def __post_init__(self):

@@ -14,6 +14,7 @@ catalog._BY_NAME = catalog._by_name(catalog.MODELS)
 
 # The flags name all models when they are defined.
 import slimhub.export.__main__
+import slimhub.export.archive
 import slimhub.export.report
 import slimhub.signatures.__main__
 import slimhub.signatures.conformance  # noqa: F401

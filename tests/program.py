@@ -20,6 +20,7 @@ _FORKS.set_forkserver_preload(["preloaded"])
 
 EXPORT = "slimhub.export.__main__"
 CHECK = "slimhub.signatures.__main__"
+ARCHIVE = "slimhub.export.archive"
 # Flags that export the stem, which takes about two seconds.
 STEM_ONLY = ("--model=stem", "--task=feature_vector", "--output=modules")
 

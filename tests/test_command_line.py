@@ -130,6 +130,7 @@ def test_json(cwd):
     assert found == {
         "handle": STEM,
         "directory": f"modules/{STEM}",
+        "archive": None,
         "weights": "UNTRAINED: synthetic weights, for tests and demonstrations only",
         "signatures": [
             "default",

@@ -7,9 +7,10 @@ from concurrent import futures
 
 import pytest
 from publishing import FILES, Interruption, fail, put, read
+from stem import rewrite_variables, sign
 from workplace import Workplace
 
-from slimhub.export import publish, scratch
+from slimhub.export import module_archive, publish, scratch
 from slimhub.signatures import conformance
 
 pytestmark = pytest.mark.xdist_group("concurrency")
@@ -101,6 +102,31 @@ def test_many_that_overwrite(existing, monkeypatch, exchange):
     at_once(work)
     assert read(existing) == FILES
     assert list(existing.parent.iterdir()) == [existing]
+
+
+@pytest.mark.parametrize("exchange", [True, False], ids=["exchange", "rename"])
+def test_archive_of_what_is_overwritten(stem, target, tmp_path, monkeypatch, exchange):
+    """An archive that is written while its version is overwritten is never beside another version."""
+    if not exchange:
+        monkeypatch.setattr(publish, "_exchange", lambda one, other: False)
+    other = shutil.copytree(stem / "3", tmp_path / "other")
+    rewrite_variables(other, lambda arrays: arrays.update({k: v + 1 for k, v in arrays.items()}))
+    sign(other)
+    versions, archives = [read(stem / "3"), read(other)], []
+    for number, one in enumerate([stem / "3", other]):
+        module_archive.pack(one, into=tmp_path / f"{number}.tar.gz")
+        archives.append((tmp_path / f"{number}.tar.gz").read_bytes())
+    put(target, files=versions[0])
+    for round in range(20):
+        new = (round + 1) % 2
+        with futures.ThreadPoolExecutor(2) as pool:
+            later = pool.submit(publish.write_archive, target)
+            put(target, files=versions[new], overwrite=True)
+            later.result()
+        assert read(target) == versions[new]
+        archive = module_archive.path_of(target)
+        assert not archive.exists() or archive.read_bytes() == archives[new]
+        assert set(target.parent.iterdir()) <= {target, archive}
 
 
 def test_many_temporary_directories(tmp_path, monkeypatch):

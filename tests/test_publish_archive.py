@@ -145,7 +145,7 @@ def test_no_file(target, make, overwrite):
     assert list(target.parent.iterdir()) == [path]
 
 
-def test_on_disk_before_it_is_there(target, monkeypatch):
+def test_archive_on_disk_before_the_version_is_there(target, monkeypatch):
     """An archive is synced before the version appears."""
     synced, fsync = [], os.fsync
 
