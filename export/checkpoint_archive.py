@@ -5,36 +5,16 @@ the gzip included, and once more for the copy. Names in it are compared, never u
 """
 
 import errno
-import gzip
 import itertools
 import tarfile
-import zlib
 from pathlib import Path
 
 from slimhub.export.errors import ArchiveError
+from slimhub.signatures import tar_gz
 
-_CHUNK = 1 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# What `tarfile` and `gzip` raise, between them, for bytes that are not what they should be.
-_DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
 # An archive with more members is not the expected one; its message need not name them all.
 _MAX_MEMBERS = 10
-_KINDS = {
-    tarfile.REGTYPE: "file",
-    tarfile.AREGTYPE: "file",
-    tarfile.DIRTYPE: "directory",
-    tarfile.SYMTYPE: "symbolic link",
-    tarfile.LNKTYPE: "hard link",
-}
-
-
-class _Stream(gzip.GzipFile):
-    """Keeps memory bounded: `tarfile` reads an extended header whole, whatever its size."""
-
-    def read(self, size: int | None = -1) -> bytes:
-        if size is None or not 0 <= size <= _CHUNK:
-            raise tarfile.ReadError(f"it has a header of {size} bytes")
-        return super().read(size)
 
 
 def extract(archive: Path, *, member: str, max_bytes: int, into: Path) -> Path:
@@ -56,11 +36,11 @@ def extract(archive: Path, *, member: str, max_bytes: int, into: Path) -> Path:
         written. Nothing is left in `into`.
     """
     try:
-        with _Stream(archive) as stream:
+        with tar_gz.Stream(archive) as stream:
             info = _only_member(stream, member=member, max_bytes=max_bytes)
-            stream.seek(info.offset_data)
-            return _copy(stream, path=into / member, num_bytes=info.size)
-    except (OSError, *_DAMAGE) as error:
+            tar_gz.copy(stream, info, path=into / member)
+        return into / member
+    except (OSError, *tar_gz.DAMAGE) as error:
         advice = (
             "There must be room for it: TMPDIR chooses another directory."
             if getattr(error, "errno", None) in _NO_ROOM
@@ -73,25 +53,22 @@ def extract(archive: Path, *, member: str, max_bytes: int, into: Path) -> Path:
         ) from error
 
 
-def _only_member(stream: _Stream, *, member: str, max_bytes: int) -> tarfile.TarInfo:
-    """Reads the archive to its end. Raises one of `_DAMAGE` unless it is as expected."""
+def _only_member(stream: tar_gz.Stream, *, member: str, max_bytes: int) -> tarfile.TarInfo:
+    """Reads the archive to its end. Raises one of `tar_gz.DAMAGE` unless it is as expected."""
     infos = _infos(stream, max_bytes=max_bytes)
     content = infos[1:] if infos and infos[0].isdir() and infos[0].name == "." else infos
     if len(content) != 1 or not _fits(content[0], member=member, max_bytes=max_bytes):
-        found = ", ".join(map(_describe, infos)) or "nothing"
+        found = ", ".join(map(tar_gz.describe, infos)) or "nothing"
         more = ", ..." if len(infos) == _MAX_MEMBERS else ""
         raise tarfile.ReadError(f"it holds {found}{more}")
     (info,) = content
     stream.seek(info.offset_data + info.size)
-    # Zeros up to the next block, then blocks of zeros. `tarfile` would take anything that
-    # is not a header for the end, and leave the checksum of the gzip unread.
-    rest = stream.read(_CHUNK)
-    if len(rest) == _CHUNK or any(rest):
-        raise tarfile.ReadError(f"it holds {_describe(info)}, and other data behind it")
+    if not tar_gz.at_end(stream):
+        raise tarfile.ReadError(f"it holds {tar_gz.describe(info)}, and other data behind it")
     return info
 
 
-def _infos(stream: _Stream, *, max_bytes: int) -> list[tarfile.TarInfo]:
+def _infos(stream: tar_gz.Stream, *, max_bytes: int) -> list[tarfile.TarInfo]:
     infos = []
     with tarfile.open(fileobj=stream, mode="r:") as tar:
         for info in itertools.islice(tar, _MAX_MEMBERS):
@@ -103,28 +80,5 @@ def _infos(stream: _Stream, *, max_bytes: int) -> list[tarfile.TarInfo]:
 
 
 def _fits(info: tarfile.TarInfo, *, member: str, max_bytes: int) -> bool:
-    return (
-        info.name in (member, f"./{member}")
-        and info.type in (tarfile.REGTYPE, tarfile.AREGTYPE)
-        and not info.issparse()
-        and 0 <= info.size <= max_bytes
-    )
-
-
-def _describe(info: tarfile.TarInfo) -> str:
-    kind = "sparse file" if info.issparse() else _KINDS.get(info.type, "special file")
-    return f"{info.name[:100]!r} ({kind}, {info.size} bytes)"
-
-
-def _copy(stream: _Stream, *, path: Path, num_bytes: int) -> Path:
-    with path.open("xb") as file:
-        try:
-            while left := num_bytes - file.tell():
-                chunk = stream.read(min(left, _CHUNK))
-                if not chunk:
-                    raise EOFError("it changed while it was read")
-                file.write(chunk)
-        except BaseException:
-            path.unlink()
-            raise
-    return path
+    named = info.name in (member, f"./{member}")
+    return named and tar_gz.is_file(info) and info.size <= max_bytes

@@ -23,14 +23,13 @@ from slimhub.export import (
     publish,
     reasons,
     saved_model,
-    scratch,
     tf1_hub,
     worker,
 )
 from slimhub.export.errors import CheckError, ExportError, OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, contract, formats, signals
+from slimhub.signatures import conformance, contract, formats, scratch, signals
 from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject

@@ -11,8 +11,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from slimhub.export import module_archive, scratch
+from slimhub.export import module_archive
 from slimhub.export.errors import CheckError, OutputError, VersionExistsError
+from slimhub.signatures import scratch
 from slimhub.signatures.provenance import sha256
 
 # Of Linux's renameat2(2).

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from publishing import archived, put, read, write
 
-from slimhub.export import publish, scratch
+from slimhub.export import publish
+from slimhub.signatures import scratch
 
 _EVENTS = ("open", "os.", "shutil.", "fcntl.", "ctypes.")
 VERSION = "google/imagenet/inception_v1/classification/3"

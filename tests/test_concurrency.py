@@ -10,8 +10,8 @@ from publishing import FILES, Interruption, fail, put, read
 from stem import rewrite_variables, sign
 from workplace import Workplace
 
-from slimhub.export import module_archive, publish, scratch
-from slimhub.signatures import conformance
+from slimhub.export import module_archive, publish
+from slimhub.signatures import conformance, scratch
 
 pytestmark = pytest.mark.xdist_group("concurrency")
 

@@ -1,4 +1,4 @@
-"""slimhub.export.scratch: directories to work in, gone when the work ends, however that comes."""
+"""slimhub.signatures.scratch: directories to work in, gone when the work ends, however that comes."""
 
 import errno
 import fcntl
@@ -12,7 +12,8 @@ import pytest
 from publishing import FILES, Interruption, put, read, write
 from workplace import Workplace
 
-from slimhub.export import publish, scratch
+from slimhub.export import publish
+from slimhub.signatures import scratch
 
 LEFT = ".slimhub-scratch-01234567"
 
