@@ -255,7 +255,7 @@ def test_stopped(stem, tmp_path, number):
     while not begun.exists() or not begun.read_text():
         time.sleep(0.02)
     run.signal(number)
-    done = run.wait()
+    done = run.wait(timeout=30)
     assert (done.code, done.stderr) == (128 + number, f"Stopped by {number.name}.\n")
     assert os.listdir(into) == []
     assert not os.path.exists(f"/proc/{begun.read_text()}")
