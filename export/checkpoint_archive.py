@@ -4,7 +4,6 @@ The archive is read twice: to its very end before the first byte is written, che
 the gzip included, and once more for the copy. Names in it are compared, never used.
 """
 
-import errno
 import itertools
 import tarfile
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 from slimhub.export.errors import ArchiveError
 from slimhub.signatures import tar_gz
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # An archive with more members is not the expected one; its message need not name them all.
 _MAX_MEMBERS = 10
 
@@ -43,7 +41,7 @@ def extract(archive: Path, *, member: str, max_bytes: int, into: Path) -> Path:
     except (OSError, *tar_gz.DAMAGE) as error:
         advice = (
             "There must be room for it: TMPDIR chooses another directory."
-            if getattr(error, "errno", None) in _NO_ROOM
+            if getattr(error, "errno", None) in tar_gz.NO_ROOM
             else "Get the archive anew from where it is published, or unpack it by hand\n"
             f"and pass --checkpoint=/path/to/{member}"
         )

@@ -1,11 +1,12 @@
-"""Checks that module directories keep their contract.
+"""Checks that modules keep their contract: directories, or archives of which each is the root.
 
-Usage: python -m slimhub.signatures [--json] [--timeout=600] DIR...
+Usage: python -m slimhub.signatures [--json] [--timeout=600] MODULE...
 
-A directory may hold anything. Each is checked in a process of its own, with bounded time and
-memory, and nothing in it is run before its operations are known to be harmless.
+A module may hold anything. Each is checked in a process of its own, with bounded time and
+memory, and nothing in it is run before its operations are known to be harmless. An archive is unpacked
+into a temporary directory, where TMPDIR says.
 
-Exits with 0 if all do, 1 if any check fails, 2 if no directory is given, 5 if that can't be told.
+Exits with 0 if all do, 1 if any check fails, 2 if no module is given, 5 if that can't be told.
 """
 
 import json
@@ -20,7 +21,7 @@ from slimhub.signatures import command_line
 _TIMEOUT = flags.DEFINE_integer(
     "timeout",
     600,
-    "Seconds that the checks of one directory may take.",
+    "Seconds that the checks of one module may take.",
     lower_bound=0,
     upper_bound=86_400,
 )
@@ -28,17 +29,21 @@ _TIMEOUT = flags.DEFINE_integer(
 _STYLES = {"passed": "green", "failed": "red", "not run": "yellow"}
 
 
-def main(directories: list[str]) -> int:
-    if not directories:
+def main(modules: list[str]) -> int:
+    if not modules:
         command_line.complain(
-            "No directory given. Usage: python -m slimhub.signatures [--json] DIR..."
+            "No module given. Usage: python -m slimhub.signatures [--json] MODULE..."
         )
         return command_line.USAGE
     # Imports TensorFlow, which flags that make no sense need not wait for.
     with command_line.quiet_imports():
         from slimhub.signatures import isolated
 
-    reports = [isolated.check(Path(directory), timeout=_TIMEOUT.value) for directory in directories]
+    try:
+        reports = [isolated.check(Path(module), timeout=_TIMEOUT.value) for module in modules]
+    except OSError as error:
+        command_line.complain(f"There is no temporary directory (TMPDIR chooses one): {error}")
+        return command_line.UNWRITABLE
     if command_line.JSON.value:
         records = [json.loads(report.to_json()) for report in reports]
         command_line.show(json.dumps(records, indent=2))

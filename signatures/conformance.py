@@ -114,7 +114,17 @@ def check(
       promise: what it is held to; None for what its own provenance says that it promises.
       note: is told of each check when it begins, as `running`, and of its result.
     """
-    with Subject(Module(Path(directory)), promise) as subject:
+    return check_module(Module(Path(directory)), promise=promise, note=note)
+
+
+def check_module(
+    module: Module,
+    *,
+    promise: contract.Promise | None = None,
+    note: Note = lambda result: None,
+) -> Report:
+    """As `check`."""
+    with Subject(module, promise) as subject:
         results = check_graphs(subject, note=note)
         if may_run(results):
             results += check_values(subject, note=note)

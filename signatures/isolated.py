@@ -5,6 +5,7 @@ finding then, of the check that was running.
 """
 
 import dataclasses
+import functools
 import multiprocessing
 import os
 import resource
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from slimhub.signatures import conformance
+from slimhub.signatures import archived, conformance, scratch
 from slimhub.signatures.conformance import Report, Result
 from slimhub.signatures.directory import UnreadableError
 
@@ -30,22 +31,34 @@ class EndedError(UnreadableError):
     """The process ended, or was ended, before it was done."""
 
 
-def check(directory: Path, *, timeout: int) -> Report:
-    """`conformance.check` of a directory from anywhere.
+def check(module: Path, *, timeout: int) -> Report:
+    """`conformance.check` of a directory from anywhere, or of an archive, which is unpacked for that.
 
     Args:
-      directory: may be anything.
+      module: may be anything; a file is taken for an archive.
       timeout: seconds until the process is ended.
+
+    Raises:
+      OSError: there is no temporary directory to unpack an archive into.
     """
+    # Unlike `Path.is_file`, it takes any name.
+    if not os.path.isfile(module):
+        return _check(conformance.check, module, timeout=timeout)
+    with scratch.temporary() as into:
+        report = _check(functools.partial(archived.check, into=into), module, timeout=timeout)
+    return archived.named(report, module, into=into)
+
+
+def _check(function: Callable, module: Path, *, timeout: int) -> Report:
     results: dict[str, Result] = {}
 
     def note(result: Result) -> None:
         results[result.id] = result
 
     try:
-        return run(conformance.check, directory, timeout=timeout, note=note)
+        return run(function, module, timeout=timeout, note=note)
     except EndedError as error:
-        return _broken_off(directory, results, str(error))
+        return _broken_off(module, results, str(error))
 
 
 def run(

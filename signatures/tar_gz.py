@@ -3,6 +3,7 @@
 Knows nothing of TensorFlow.
 """
 
+import errno
 import gzip
 import tarfile
 import zlib
@@ -11,6 +12,8 @@ from pathlib import Path
 CHUNK = 1 << 20
 # What `tarfile` and `gzip` raise, between them, for bytes that are not what they should be.
 DAMAGE = (tarfile.TarError, zlib.error, EOFError, ValueError, RecursionError)
+# What systems say, when there is no room for what comes out.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _KINDS = {
     tarfile.REGTYPE: "file",
     tarfile.AREGTYPE: "file",

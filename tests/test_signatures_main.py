@@ -84,10 +84,10 @@ def test_json(stem, broken, run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        ((), "No directory given. Usage: python -m slimhub.signatures [--json] DIR..."),
+        ((), "No module given. Usage: python -m slimhub.signatures [--json] MODULE..."),
         (("--jsn", "."), "Unknown command line flag 'jsn'"),
     ],
-    ids=["no_directory", "unknown_flag"],
+    ids=["no_module", "unknown_flag"],
 )
 def test_usage(run, args, says):
     """A command line that makes no sense exits with 2, and says on stderr what would."""
