@@ -36,6 +36,7 @@ def run(
     module: Path,
     images: Mapping[str, np.ndarray],
     directory: Path,
+    url: str | None = None,
     timeout: float = 300,
     **job,
 ) -> Result:
@@ -44,13 +45,14 @@ def run(
     Args:
       environment: where it runs.
       program: its name.
-      module: directory of the module, the job's `module`.
+      module: directory of the module, the job's `module` unless there is a `url`.
       images: by name; written to `images.npz`.
+      url: where the module is served, the job's `module` then.
       directory: an empty one, which is removed if all is well: arrays may be large.
       timeout: seconds after which the program is killed.
       **job: the rest of the job, what JSON can tell.
     """
-    (directory / "job.json").write_text(json.dumps({"module": str(module), **job}))
+    (directory / "job.json").write_text(json.dumps({"module": url or str(module), **job}))
     np.savez(directory / "images.npz", **images)
     command(environment, "python", PROGRAMS / f"{program}.py", directory, timeout=timeout)
     facts = json.loads((directory / "result.json").read_text())
