@@ -3,6 +3,7 @@
 What is in a module may be a stranger's: it comes out as code or as plain text, never as markup.
 """
 
+import collections
 import dataclasses
 import functools
 import itertools
@@ -37,8 +38,10 @@ def _environment() -> jinja2.Environment:
         autoescape=lambda name: name is not None and ".html" in name,
     )
     environment.filters |= {
+        "cell": cell,
         "code": code,
         "text": text,
+        "breakable": breakable,
         "shape": shape,
         "size": filesize.decimal,
         "number": "{:,}".format,
@@ -47,11 +50,16 @@ def _environment() -> jinja2.Environment:
 
 
 def code(value) -> str:
-    """Markdown that shows it as code, whatever it is, also in a table."""
-    shown = printable(str(value)).replace("|", r"\|")
+    """Markdown that shows it as code, whatever it is."""
+    shown = printable(str(value))
     fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
     space = " " if shown[:1] in ("", "`", " ") or shown[-1:] in ("`", " ") else ""
     return f"{fence}{space}{shown}{space}{fence}"
+
+
+def cell(value) -> str:
+    """As `code`, in a table, where a bar would begin the next cell."""
+    return code(value).replace("|", r"\|")
 
 
 def text(value) -> str:
@@ -62,6 +70,11 @@ def text(value) -> str:
 def shape(sizes: Iterable[int | None]) -> str:
     """As messages have it: `[?, 1024]`."""
     return f"[{', '.join('?' if size is None else str(size) for size in sizes)}]"
+
+
+def breakable(value, *, behind: str = "/") -> markupsafe.Markup:
+    """HTML of plain text whose lines may end behind this character: handles are long, phones narrow."""
+    return markupsafe.Markup("<wbr>").join(re.split(f"(?<={behind})", str(value)))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,13 +89,17 @@ def to_html(markdown: str) -> Html:
     """CommonMark with tables to HTML; HTML in it is shown as text."""
     parser = _parser()
     tokens = parser.parse(markdown)
-    headings = []
+    headings, ids = [], collections.Counter()
     for token, content in itertools.pairwise(tokens):
         # Those within quotations are not of the page's outline.
         if token.type == "heading_open" and token.level == 0:
-            token.attrSet("id", "-".join(re.findall("[a-z0-9_]+", content.content.lower())))
+            shown = "".join(child.content for child in content.children)
+            id = "-".join(re.findall("[a-z0-9_]+", shown.lower()))
+            ids[id] += 1
+            id += f"-{ids[id]}" if ids[id] > 1 else ""
+            token.attrSet("id", id)
             if token.tag == "h2":
-                headings.append((str(token.attrGet("id")), content.content))
+                headings.append((id, shown))
     for token in tokens:
         # Of a table's column: pages allow no styles of their own.
         if token.attrs.pop("style", None) == "text-align:right":
@@ -100,6 +117,8 @@ def _parser() -> markdown_it.MarkdownIt:
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("image", _image)
+    parser.add_render_rule("text", lambda _, tokens, at, *others: breakable(tokens[at].content))
+    parser.add_render_rule("code_inline", _code_inline)
     return parser
 
 
@@ -109,11 +128,16 @@ def _fence(self, tokens: list[Token], at: int, options, env) -> str:
     return f'<pre tabindex="0"><code class="language-{language}">{content}</code></pre>\n'
 
 
+def _code_inline(self, tokens: list[Token], at: int, options, env) -> str:
+    content = tokens[at].content
+    return f"<code>{breakable(content, behind='/' if '/' in content else '_')}</code>"
+
+
 def _image(self, tokens: list[Token], at: int, options, env) -> str:
     source, label = tokens[at].attrGet("src"), markupsafe.escape(tokens[at].content)
     title = tokens[at].attrGet("title")
     image = f'<img src="{markupsafe.escape(source)}" alt="{label}" loading="lazy">'
     if title is None:
         return image
-    caption = f"<code>{markupsafe.escape(title)}</code>"
+    caption = f"<code>{breakable(title)}</code>"
     return f'<span class="figure"><span class="caption">{caption}</span>{image}</span>'
