@@ -72,13 +72,13 @@ def test_file_too_large(place, weights, version, source, num_bytes, code):
 
 
 def export_on_small_disk(
-    place: Workplace, version: int, options: str, *, at: Path, checkpoint: str
+    place: Workplace, version: int, options: str, *flags: str, at: Path, checkpoint: str
 ) -> tuple[Done, list[str]]:
     """An export with a small file system at `at`, and all that was on that in the end."""
     at.mkdir(parents=True, exist_ok=True)
     left = place.directory.with_suffix(".left")
     before = functools.partial(full_disk.small_disk, at, options, left=left)
-    done = place.export(version, checkpoint=checkpoint, before=before)
+    done = place.export(version, *flags, checkpoint=checkpoint, before=before)
     if done.code == full_disk.NO_MOUNT:
         pytest.skip("No file system can be mounted here.")
     return done, json.loads(left.read_text())
@@ -92,9 +92,11 @@ TOO_LITTLE = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("version", [3, 5])
+@pytest.mark.parametrize(
+    ("version", "flags"), [(3, ()), (5, ()), (3, ("--archive",))], ids=["3", "5", "3-archive"]
+)
 @pytest.mark.parametrize(("options", "amounts"), TOO_LITTLE.values(), ids=TOO_LITTLE)
-def test_full_disk(tmp_path, weights, version, options, amounts):
+def test_full_disk(tmp_path, weights, version, flags, options, amounts):
     """Whatever can't be written as there is no room left, the export ends with 5, and nothing is left."""
     failures = 0
     for amount in amounts:
@@ -103,6 +105,7 @@ def test_full_disk(tmp_path, weights, version, options, amounts):
             place,
             version,
             options.format(amount),
+            *flags,
             at=place.directory / "modules",
             checkpoint=weights["file"],
         )
@@ -114,6 +117,8 @@ def test_full_disk(tmp_path, weights, version, options, amounts):
         failures += 1
     assert failures > 8
     assert f"google/imagenet/stem/feature_vector/{version}/saved_model.pb" in left
+    archive = f"google/imagenet/stem/feature_vector/{version}.tar.gz"
+    assert (archive in left) == ("--archive" in flags)
     assert not any(name.startswith(".") for path in left for name in path.split("/"))
 
 

@@ -13,6 +13,7 @@ import pytest
 from publishing import read
 from workplace import Whole, Workplace, stop, whole_run
 
+from slimhub.export import module_archive
 from slimhub.signatures import conformance
 
 pytestmark = pytest.mark.xdist_group("kills")
@@ -84,6 +85,22 @@ def test_kill_while_overwriting(place, whole):
     assert conformance.check(target).ok
     assert place.versions() == [target.name]
     assert list(place.tmp.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_kill_while_overwriting_with_archive(place, whole):
+    """After a kill, a version that had an archive has it whole or not at all, and gets it from the next."""
+    archive = module_archive.path_of(place.target(whole.version))
+    assert place.export(whole.version, "--archive").code == 0
+    expected = archive.read_bytes()
+    for kill in range(KILLS):
+        run = place.start(whole.version, "--overwrite", "--archive")
+        stop(run, signal.SIGKILL, after=whole.seconds * (kill + 1) / KILLS)
+        assert read(place.target(whole.version)) == whole.files
+        assert not archive.exists() or archive.read_bytes() == expected
+    assert place.export(whole.version, "--overwrite", "--archive").code == 0
+    assert archive.read_bytes() == expected
+    assert place.versions() == [str(whole.version), archive.name]
 
 
 @pytest.mark.slow
