@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import exporting, fine_tuning, inference, loading, machine, report, sizes
+from benchmarks import exporting, fine_tuning, inference, loading, machine, report, serving, sizes
 from benchmarks.errors import BenchmarkError, MissingPeerError
 from benchmarks.workshop import Workshop
 
@@ -25,6 +25,7 @@ _GROUPS = {
     "loading": loading,
     "inference": inference,
     "fine-tuning": fine_tuning,
+    "serving": serving,
 }
 
 

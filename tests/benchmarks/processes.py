@@ -49,6 +49,11 @@ def run(*command, timeout: float = _TIMEOUT) -> Run:
     return Run(seconds=seconds, peak_bytes=max(peaks, default=None), stdout=stdout)
 
 
+def peak(pid: int) -> int:
+    """The most memory that a process has had by now, in bytes."""
+    return _kilobytes(_PROC / str(pid) / "status")["VmHWM"] * 1024
+
+
 @contextlib.contextmanager
 def start(*command, stderr=subprocess.PIPE) -> Iterator[subprocess.Popen]:
     """A process whose input and output are pipes of text; whatever of it is left is killed."""
@@ -133,7 +138,7 @@ def _memory(pids: list[int]) -> list[int]:
         # One that has just ended.
         with contextlib.suppress(OSError, KeyError):
             now += _kilobytes(_PROC / str(pid) / "smaps_rollup")["Pss"] * 1024
-            found.append(_kilobytes(_PROC / str(pid) / "status")["VmHWM"] * 1024)
+            found.append(peak(pid))
     return [*found, now] if found else []
 
 
