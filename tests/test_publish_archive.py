@@ -3,10 +3,11 @@
 import json
 import os
 import shutil
+from concurrent import futures
 from pathlib import Path
 
 import pytest
-from publishing import FILES, archived, fail, put, read, write
+from publishing import FILES, Interruption, archived, fail, put, read, write
 from stem import rewrite_variables, sign
 
 from slimhub.export import module_archive, publish
@@ -122,6 +123,23 @@ def test_rename_fails(tmp_path, monkeypatch, scene):
     assert 2 <= failures < 10
 
 
+@pytest.mark.usefixtures("system", "archive")
+@pytest.mark.parametrize("new", [b"new", None])
+def test_stop_between_directory_and_archive(existing, monkeypatch, new):
+    """What stops a run then leaves the new version if that is all of it, and else puts the old one back."""
+    put_in_place = publish._put_in_place
+
+    def stopped(*arguments, **how):
+        put_in_place(*arguments, **how)
+        raise Interruption
+
+    monkeypatch.setattr(publish, "_put_in_place", stopped)
+    meanwhile = archived(new) if new else lambda staging: None
+    with pytest.raises(Interruption):
+        put(existing, files=NEW, overwrite=True, meanwhile=meanwhile)
+    assert state(existing) == ((OLD, b"old") if new else (NEW, None))
+
+
 def _directory(path: Path) -> None:
     path.mkdir()
 
@@ -189,6 +207,24 @@ def test_later_again(published):
     publish.write_archive(published)
     assert sha256(path) == publish.write_archive(published).sha256
     assert set(published.parent.iterdir()) == {published, path}
+
+
+def test_later_and_overwritten_meanwhile(published, monkeypatch):
+    """A version that is overwritten while its archive is written waits for that, and then replaces both."""
+    pack = module_archive.pack
+    with futures.ThreadPoolExecutor(1) as pool:
+
+        def overwritten(directory, *, into):
+            packed = pack(directory, into=into)
+            overwriting.append(pool.submit(put, published, files=NEW, overwrite=True))
+            assert futures.wait(overwriting, timeout=0.5).not_done
+            return packed
+
+        overwriting: list[futures.Future] = []
+        monkeypatch.setattr(module_archive, "pack", overwritten)
+        publish.write_archive(published)
+        overwriting[0].result()
+    assert state(published) == (NEW, None)
 
 
 def test_later_after_a_kill(published):
