@@ -138,6 +138,7 @@ def inputs(modules: Path) -> dict[str, st.SearchStrategy[bytes]]:
     texts = [(path / formats.PROVENANCE).read_text() for path in sorted(modules.iterdir())]
     return {
         "archives": archives(),
+        "module_archives": archives(),
         "records": _records(texts),
         "modules": _modules.map(lambda changes: json.dumps(changes).encode()),
     }

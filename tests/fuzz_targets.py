@@ -4,6 +4,7 @@ An input is bytes, as they are kept in `findings/<target>/`.
 """
 
 import json
+import posixpath
 import shutil
 import tarfile
 import tempfile
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import mutations
 from bad_archives import MEMBER
+from publishing import read
 from tensorflow.core.protobuf import saved_model_pb2
 
 from slimhub.export import checkpoint_archive
 from slimhub.export.errors import ArchiveError
-from slimhub.signatures import conformance, graph_checks, provenance
+from slimhub.signatures import archived, conformance, graph_checks, provenance
 from slimhub.signatures.directory import UnreadableError
 from slimhub.signatures.module import Module
 from slimhub.signatures.subject import Subject
@@ -100,4 +102,30 @@ def _check(subject: Subject) -> None:
             continue
 
 
-TARGETS = {"archives": unpack, "records": read_record, "modules": check_module}
+def unpack_module(data: bytes, modules: Path) -> None:
+    """An archive gives what others read in it, below one directory, or an `UnreadableError` and nothing else."""
+    with tempfile.TemporaryDirectory() as directory:
+        packed, into = Path(directory, "packed"), Path(directory, "into")
+        packed.write_bytes(data)
+        into.mkdir()
+        try:
+            archived.unpack(packed, into=into)
+        except UnreadableError:
+            return
+        finally:
+            assert sorted(Path(directory).iterdir()) == [into, packed]
+        with tarfile.open(packed, "r|gz") as tar:
+            expected = {
+                posixpath.normpath(one.name): tar.extractfile(one).read()
+                for one in tar
+                if one.isreg()
+            }
+        assert read(into) == expected
+
+
+TARGETS = {
+    "archives": unpack,
+    "module_archives": unpack_module,
+    "records": read_record,
+    "modules": check_module,
+}
