@@ -7,6 +7,7 @@ network's order. The record holds the SHA-256 of every other file of the module,
 import dataclasses
 import hashlib
 import json
+import re
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,6 +134,16 @@ def from_json(text: str) -> Provenance:
             raise ValueError(
                 f"interface.{name}: expected {least} to {most}, got {reprlib.repr(value)}"
             )
+    for key in provenance.interface.end_points:
+        # They stand in programs, and in pages.
+        if not re.fullmatch(r"[A-Za-z0-9_./-]+", key):
+            raise ValueError(
+                f"interface.end_points: expected names like Scope/Layer, got {reprlib.repr(key)}"
+            )
+    for name in ("feature_vector", "logits", "predictions"):
+        found = getattr(provenance.interface, name)
+        if found is not None and len(found.shape) != 2:
+            raise ValueError(f"interface.{name}: expected two dimensions, got {found.type}")
     provenance.promise()
     written = provenance.to_json()
     if text != written:

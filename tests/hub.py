@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -55,7 +56,8 @@ def serving(root: Path, home: Path, *flags: str) -> Iterator[Server]:
 
 
 def put(record: Provenance, directory: Path, *, content: bytes) -> None:
-    """Writes what passes for a module until it is run: files, and a record of them."""
+    """Writes what passes for a module until it is run: files, and a record of them; no others stay."""
+    shutil.rmtree(directory, ignore_errors=True)
     for name in ("saved_model.pb", "variables/variables.data-00000-of-00001"):
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """What the server answers: archives as TF Hub's protocol has it, and errors that help."""
 
+import dataclasses
 import hashlib
 import http.client
 import io
@@ -111,7 +112,13 @@ def test_ranges(get, packed):
         answer = get(path, Range=asked, If_Range=etag)
         assert (answer.status_code, answer.content) == (206, packed[begin:end])
         assert answer.headers["content-range"] == f"bytes {begin}-{end - 1}/{total}"
-    assert get(path, Range="bytes=0-99", If_Range='"another"').content == packed
+    for condition in ('"another"', f"W/{etag}", "Sat, 21 Nov 2099 00:00:00 GMT"):
+        answer = get(path, Range="bytes=0-99", If_Range=condition)
+        assert (answer.status_code, answer.content) == (200, packed)
+    # It would be that of the packing.
+    assert "last-modified" not in get(path, method="HEAD").headers
+    for ignored in ("items=0-5", "bytes=", "bytes=a-b", "5-9"):
+        assert get(path, Range=ignored).content == packed
     assert get(path, Range=f"bytes={total}-").status_code == 416
 
 
@@ -203,6 +210,31 @@ def test_read_only(server, stem, method):
     """Nothing can be changed."""
     for path in ("/", f"/{STEM}/3", f"/{STEM}/3.tar.gz", "/index.json"):
         assert raw(server, path, method=method)[0] == 405
+
+
+def test_archive_that_was_removed(get, root, packed):
+    """An archive that somebody removed from the temporary directory is packed again."""
+    path = f"{STEM}/3{COMPRESSED}"
+    assert get(path).content == packed
+    for archive in (root.parent / "home/tmp").rglob("*.tar.gz"):
+        archive.unlink()
+    assert get(path).content == packed
+
+
+def test_odd_names(get, root, stem):
+    """A name that no text can hold breaks neither the index nor the page."""
+    record = dataclasses.replace(hub.record_of(stem / "3"), model="\ud800", libraries={})
+    hub.put(record, root / "odd/3", content=b"")
+    names = [
+        module["model"] for module in get("index.json").json()["modules"] if "odd" in str(module)
+    ]
+    assert names == ["\ud800"]
+    assert get("", Accept="text/html").status_code == 200
+    answer = get("odd/3", Accept="text/html")
+    shutil.rmtree(root / "odd")
+    assert answer.status_code == 200
+    # It can't be drawn either, and says nothing of this machine.
+    assert str(root) not in answer.text
 
 
 def test_health(get):

@@ -121,10 +121,14 @@ def test_moved(entry):
 
 def test_siblings(entry):
     """Other modules of the same network are named, and no others."""
+    stem = dataclasses.replace(entry(), record=dataclasses.replace(entry().record, model="stem"))
     handles = [f"{STEM}/1", f"{STEM}/3", "google/imagenet/stem/classification/3", "google/b/c/3"]
-    found = pages.siblings(entry(), handles)
+    found = pages.siblings(stem, handles)
     assert found == [f"{STEM}/1", "google/imagenet/stem/classification/3"]
-    assert f"]({URL}/{found[1]})" in page(entry(), siblings=found)
+    assert f"]({URL}/{found[1]})" in page(stem, siblings=found)
+    # Of a handle that does not name the network, there is no telling.
+    flowers = dataclasses.replace(stem, handle="me/flowers/2")
+    assert pages.siblings(flowers, ["me/flowers/2", "me/cats/1"]) == []
 
 
 HOSTILE = [
@@ -137,6 +141,9 @@ HOSTILE = [
     "``` \n``` <b>",
     "\x1b[31m\u202e\0",
     "\\`*_{}[]<>()#+-.!|~&amp;",
+    '" onerror="alert(1)',
+    "1. a",
+    "\ud800",
 ]
 
 
@@ -166,6 +173,30 @@ def test_hostile_records(entry, text):
     assert found == headings
     shown = "".join(document.itertext())
     assert rendering.printable(text) in shown
+
+
+def test_odd_records(entry):
+    """Whatever a record may lack, there is a page."""
+    record = entry().record
+    last = [*record.interface.end_points.items()][-1:]
+    for change in (
+        {"libraries": {}},
+        {"checkpoint": ()},
+        {"files": ()},
+        {"interface": dataclasses.replace(record.interface, end_points={})},
+        {"interface": dataclasses.replace(record.interface, end_points=dict(last))},
+        {"interface": dataclasses.replace(record.interface, num_batch_norms=0)},
+    ):
+        for version in contract.VERSIONS:
+            found = entry(version, **change)
+            html = rendering.to_html(page(found)).body
+            parsed(f"<!DOCTYPE html><title>x</title>{html}")
+
+
+def test_alternative_texts(entry):
+    """What stands for a picture is plain text, as keys are written."""
+    html = rendering.to_html(r'![Of A/B\_c "d"](/x.png "A/B\_c")').body
+    assert 'alt="Of A/B_c &#34;d&#34;"' in html
 
 
 @pytest.mark.parametrize("text", [*HOSTILE, "", " a ", "a`", "`", "plain"])
@@ -216,8 +247,8 @@ def test_pictures(server, root, stem):
     record = hub.record_of(stem / "3")
     assert len(sources) == 2 + len(record.interface.end_points)
     for source in sources:
-        assert source.startswith(f"{server.url}/~/pictures/")
-        answer = requests.get(source, timeout=60)
+        assert source.startswith("/~/pictures/")
+        answer = requests.get(server.url + source, timeout=60)
         assert answer.headers["content-type"] == "image/png"
         assert answer.content.startswith(b"\x89PNG")
     assert "<code>[1, 16, 16, 64]</code>" in text
@@ -225,7 +256,10 @@ def test_pictures(server, root, stem):
     times = [path.stat().st_mtime_ns for path in drawn]
     requests.get(f"{server.url}/{STEM}/3", timeout=60)
     assert [path.stat().st_mtime_ns for path in drawn] == times
-    assert requests.get(sources[0].replace("filters", "absent"), timeout=60).status_code == 404
+    assert (
+        requests.get(server.url + sources[0].replace("filters", "absent"), timeout=60).status_code
+        == 404
+    )
 
 
 def test_command(server, root):
@@ -245,4 +279,6 @@ def test_command(server, root):
     )
     assert (done.returncode, done.stderr) == (0, "")
     shown = requests.get(f"{server.url}/{STEM}/3", timeout=200).text
-    assert str(rendering.to_html(done.stdout).body) in shown
+    # There, links need no host.
+    html = re.sub(f'(src|href)="{server.url}', r'\1="', str(rendering.to_html(done.stdout).body))
+    assert html in shown

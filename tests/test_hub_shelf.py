@@ -1,5 +1,6 @@
 """What is found below a root, and what is vouched for."""
 
+import errno
 import itertools
 import os
 import shutil
@@ -11,7 +12,12 @@ from publishing import read
 
 from slimhub.export import publish
 from slimhub.export.hub import shelf
-from slimhub.export.hub.shelf import DamagedModuleError, Shelf, UnknownHandleError
+from slimhub.export.hub.shelf import (
+    DamagedModuleError,
+    OutOfOrderError,
+    Shelf,
+    UnknownHandleError,
+)
 from slimhub.signatures.directory import Directory
 
 HANDLE = "google/imagenet/stem/feature_vector/3"
@@ -48,9 +54,47 @@ def test_handles(root, record):
 
 
 def test_no_modules(tmp_path):
-    """A root may be empty, or gone."""
+    """A root may be empty."""
     assert Shelf(tmp_path).handles() == ()
-    assert Shelf(tmp_path / "absent").handles() == ()
+
+
+def test_no_root(tmp_path):
+    """A root that is gone, on a disk that is not there, say, does not mean that its modules are."""
+    with pytest.raises(OutOfOrderError, match="The root can't be read"):
+        Shelf(tmp_path / "absent").entry(HANDLE)
+
+
+def test_too_many_open_files(root, monkeypatch):
+    """What can't be read now is neither gone nor damaged, and is read when it can be."""
+    there = Shelf(root)
+    for name in ("os.scandir", "builtins.open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, too_many_open_files)
+            with pytest.raises(OutOfOrderError):
+                there.entry(HANDLE)
+    assert there.entry(HANDLE).handle == HANDLE
+
+
+def too_many_open_files(*args, **kwargs):
+    raise OSError(errno.EMFILE, "Too many open files")
+
+
+def test_unreadable_directory(root, record, monkeypatch, caplog):
+    """A directory that may not be read is passed over, and logged once."""
+    hub.put(record, root / "closed/3", content=b"")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    there = Shelf(root)
+    for _ in range(3):
+        assert there.handles() == (HANDLE,)
+    [message] = caplog.messages
+    assert message.endswith("closed can't be read: Permission denied")
 
 
 def test_unfinished_modules(root, record):
@@ -154,8 +198,10 @@ def test_damage(root, record, damage, says, caplog):
     assert there.entry(HANDLE).handle == HANDLE
     damage(root / HANDLE)
     for _ in range(2):
-        with pytest.raises(DamagedModuleError, match=says):
+        with pytest.raises(DamagedModuleError, match=says) as caught:
             there.entry(HANDLE)
+        # What is kept does not grow by the traces of whoever asked.
+        assert len(caught.traceback) < 5
     assert [message for message in caplog.messages if says in message] == caplog.messages
     assert len(caplog.messages) == 1
     # And served again once it is whole.

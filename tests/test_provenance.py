@@ -122,6 +122,7 @@ def changed(*path, to):
     return json.dumps(record)
 
 
+SPEC = {"name": "a:0", "shape": [1], "dtype": "float32"}
 MALFORMED = {
     "empty": ("", "Expecting value"),
     "not_json": ("{'handle': 1}", "Expecting property name"),
@@ -163,6 +164,14 @@ MALFORMED = {
     "image_height": (
         changed("interface", "image_size", 0, to="224"),
         "interface.image_size[0]: expected an integer, got '224'",
+    ),
+    "hostile_end_point": (
+        changed("interface", "end_points", to={'x"]\n# a': SPEC}),
+        "interface.end_points: expected names like Scope/Layer",
+    ),
+    "no_vector": (
+        changed("interface", "logits", "shape", to=[]),
+        "interface.logits: expected two dimensions, got float32 []",
     ),
     "decay": (
         changed("interface", "batch_norm_decay", to="0.9997"),

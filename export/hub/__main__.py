@@ -9,19 +9,24 @@ Exits with 2 for usage, or if the port can't be had, 5 without a temporary direc
 it is stopped by SIGINT or SIGTERM.
 """
 
+import contextlib
+import os
 from pathlib import Path
 
 from absl import flags
 
-from slimhub.signatures import command_line
+from slimhub.signatures import command_line, scratch
 
 _ROOT = flags.DEFINE_string("root", "build/modules", "Root directory of modules.")
 _HOST = flags.DEFINE_string("host", "127.0.0.1", "Address to listen at; 0.0.0.0 is every one.")
 _PORT = flags.DEFINE_integer(
     "port", 8000, "To listen at; 0 for any.", lower_bound=0, upper_bound=65535
 )
+_URL = flags.DEFINE_string(
+    "url", None, "Of the server, on its pages, if it is not the one by which it is reached."
+)
 _STALL = flags.DEFINE_integer(
-    "stall", 60, "Seconds until a client that takes no more is given up.", lower_bound=1
+    "stall", 60, "Seconds until a client that sends or takes no more is given up.", lower_bound=1
 )
 
 
@@ -30,7 +35,8 @@ def main(arguments: list[str]) -> int:
         command_line.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
         return command_line.USAGE
     root = Path(_ROOT.value)
-    if not root.is_dir():
+    # Unlike `Path.is_dir`, it takes any name.
+    if not os.path.isdir(root):
         command_line.complain(
             f"--root={root}: expected a directory of modules; make export VERSION=3 makes one."
         )
@@ -45,11 +51,14 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         command_line.complain(f"--host={_HOST.value} --port={_PORT.value}: {error}")
         return command_line.USAGE
-    try:
-        serving.serve(root, listener)
-    except OSError as error:
-        command_line.complain(f"There is no temporary directory (TMPDIR chooses one): {error}")
-        return command_line.UNWRITABLE
+    with contextlib.ExitStack() as stack:
+        try:
+            directory = stack.enter_context(scratch.temporary())
+        except OSError as error:
+            command_line.complain(f"There is no temporary directory (TMPDIR chooses one): {error}")
+            return command_line.UNWRITABLE
+        url = _URL.value and _URL.value.rstrip("/")
+        serving.serve(root, listener, directory=directory, stall=_STALL.value, url=url)
     return 0
 
 

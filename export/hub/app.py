@@ -12,7 +12,10 @@ https://www.tensorflow.org/hub/hosting describes the protocol. `~` is in no hand
 pictures and what pages need.
 """
 
+import asyncio
 import importlib.metadata
+import json
+import re
 from collections.abc import Iterable
 
 from starlette.applications import Starlette
@@ -21,7 +24,6 @@ from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
-    JSONResponse,
     PlainTextResponse,
     Response,
 )
@@ -31,9 +33,20 @@ from starlette.staticfiles import StaticFiles
 from slimhub.export.hub import pages, rendering
 from slimhub.export.hub.archives import Archives
 from slimhub.export.hub.portraits import Portraits
-from slimhub.export.hub.shelf import DamagedModuleError, Entry, Shelf, UnknownHandleError
+from slimhub.export.hub.shelf import (
+    LOG,
+    DamagedModuleError,
+    Entry,
+    OutOfOrderError,
+    Shelf,
+    UnknownHandleError,
+)
 
 _ARCHIVE = ".tar.gz"
+# Seconds that a page waits for its pictures.
+_PATIENCE = 20
+# Of the header `Range`; whatever else stands there is to be ignored (RFC 9110, 14.2).
+_RANGES = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*")
 _FORMAT = "tf-hub-format"
 _STATUSES = {"verified": "trained", "unverified": "unverified", "synthetic": "UNTRAINED"}
 # Whoever fetches it again asks first whether it is still the same.
@@ -47,11 +60,26 @@ HEADERS = {
 }
 
 
+class _Static(StaticFiles):
+    """What pages need, which may be another after an upgrade."""
+
+    async def get_response(self, path: str, scope) -> Response:
+        response = await super().get_response(path, scope)
+        response.headers.update(_HEADERS)
+        return response
+
+
 class Hub:
     """The answers of a server of the modules on a shelf."""
 
-    def __init__(self, shelf: Shelf, *, archives: Archives, portraits: Portraits):
+    def __init__(
+        self, shelf: Shelf, *, archives: Archives, portraits: Portraits, url: str | None = None
+    ):
+        """`url` is that of the server, without a slash at its end; None: by which it is reached."""
         self._shelf, self._archives, self._portraits = shelf, archives, portraits
+        self._url = url
+        # Whoever waits for slow work on a module does so here, and leaves the threads to others.
+        self._turns = [asyncio.Lock() for _ in range(64)]
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -59,16 +87,21 @@ class Hub:
             routes=[
                 Route("/healthz", self._health),
                 Route("/index.json", self._index_for_machines),
-                Route(pages.PICTURES + "/{key}/{name}", self._picture),
-                Mount("/~/static", StaticFiles(packages=[("slimhub.export.hub", "static")])),
+                Route(pages.PICTURES + "/{name}/{picture}", self._picture),
+                Mount("/~/static", _Static(packages=[("slimhub.export.hub", "static")])),
                 Route("/{path:path}", self._any),
             ],
             exception_handlers={
                 UnknownHandleError: self._unknown,
                 DamagedModuleError: self._damaged,
-                OSError: self._out_of_order,
+                OutOfOrderError: self._out_of_order,
             },
         )
+
+    async def _in_turn(self, function, handle: str):
+        """A function of a handle, in a thread, for one handle after the other."""
+        async with self._turns[hash(handle) % len(self._turns)]:
+            return await run_in_threadpool(function, handle)
 
     async def _health(self, request: Request) -> Response:
         return PlainTextResponse("ok\n", headers=_HEADERS)
@@ -86,62 +119,75 @@ class Hub:
         if "compressed" in wanted.split(","):
             return await self._archive(request, path)
         # Unless it is unknown, which matters more.
-        await run_in_threadpool(self._shelf.entry, path)
+        await self._in_turn(self._shelf.entry, path)
         problem = f"There are only archives here: {_FORMAT}=compressed.\n"
         return PlainTextResponse(problem, status_code=406, headers=_HEADERS)
 
     async def _archive(self, request: Request, handle: str) -> Response:
-        archive = await run_in_threadpool(self._archives.get, handle)
+        archive = await self._in_turn(self._archives.get, handle)
         headers = {**_HEADERS, "etag": f'"{archive.sha256}"'}
         if _matches(request.headers.get("if-none-match", ""), headers["etag"]):
             return Response(status_code=304, headers=headers)
-        return FileResponse(
+        _keep_ranges(request, headers["etag"])
+        response = FileResponse(
             archive.path,
             headers=headers,
             media_type="application/gzip",
             filename=handle.replace("/", "_") + _ARCHIVE,
+            stat_result=archive.path.stat(),
         )
+        # It would be the time of the packing, which tells nothing of what is in it.
+        del response.headers["last-modified"]
+        return response
 
     async def _page(self, request: Request, handle: str) -> Response:
-        entry = await run_in_threadpool(self._shelf.entry, handle)
-        portrait = await self._portraits.get(entry)
-        handles = await run_in_threadpool(self._shelf.handles)
-        markdown = pages.markdown(
-            entry, url=_url(request), siblings=pages.siblings(entry, handles), portrait=portrait
-        )
-        html = rendering.to_html(markdown)
-        return _html("module.html.jinja", handle, body=html.body, headings=html.headings)
+        entry = await self._in_turn(self._shelf.entry, handle)
+        portrait = await self._portraits.get(entry, patience=_PATIENCE)
+
+        def answer() -> Response:
+            siblings = pages.siblings(entry, self._shelf.handles())
+            url = self._url_of(request)
+            # Links stay on this server, however it is reached.
+            text = pages.markdown(entry, url=url, links="", siblings=siblings, portrait=portrait)
+            html = rendering.to_html(text)
+            return _html("module.html.jinja", handle, body=html.body, headings=html.headings)
+
+        return await run_in_threadpool(answer)
 
     async def _list(self, request: Request, path: str, handles: Iterable[str]) -> Response:
-        modules = await run_in_threadpool(self._records, handles, _url(request))
-        heading = path or "Modules"
-        return _html("index.html.jinja", path, heading=heading, modules=modules, statuses=_STATUSES)
+        def answer() -> Response:
+            modules = self._records(handles, self._url_of(request))
+            values = dict(heading=path or "Modules", modules=modules, statuses=_STATUSES)
+            return _html("index.html.jinja", path, **values)
+
+        return await run_in_threadpool(answer)
 
     async def _index_for_machines(self, request: Request) -> Response:
-        handles = await run_in_threadpool(self._shelf.handles)
-        modules = await run_in_threadpool(self._records, handles, _url(request))
-        return JSONResponse({"modules": modules}, headers=_HEADERS)
+        def answer() -> Response:
+            modules = self._records(self._shelf.handles(), self._url_of(request))
+            # In ASCII, whatever is in records.
+            text = json.dumps({"modules": modules})
+            return Response(text, media_type="application/json", headers=_HEADERS)
+
+        return await run_in_threadpool(answer)
 
     def _records(self, handles: Iterable[str], url: str) -> list[dict]:
         records = []
         for handle in handles:
             where = f"{url}/{handle}"
             try:
-                entry = self._shelf.entry(handle)
-            except UnknownHandleError:
-                # Removed just now.
-                continue
-            except DamagedModuleError as error:
+                records.append(_record(self._shelf.known(handle), where))
+            except (DamagedModuleError, OutOfOrderError) as error:
                 records.append({"handle": handle, "url": where, "problem": str(error)})
-            else:
-                records.append(_record(entry, where))
         return records
 
+    def _url_of(self, request: Request) -> str:
+        return self._url or str(request.base_url).rstrip("/")
+
     async def _picture(self, request: Request) -> Response:
-        path = self._portraits.path(request.path_params["key"], request.path_params["name"])
+        path = self._portraits.path(request.path_params["name"], request.path_params["picture"])
         if path is None:
             return PlainTextResponse("There is no such picture.\n", 404, headers=_HEADERS)
-        # What has such a key stays as it is.
         headers = {"cache-control": "public, max-age=31536000, immutable"}
         return FileResponse(path, media_type="image/png", headers=headers)
 
@@ -151,9 +197,9 @@ class Hub:
     async def _damaged(self, request: Request, error: DamagedModuleError) -> Response:
         return _problem(request, 503, "Not served", str(error))
 
-    async def _out_of_order(self, request: Request, error: OSError) -> Response:
-        reason = f"The archive can't be kept: {error.strerror or error}"
-        return _problem(request, 503, "Out of order", reason)
+    async def _out_of_order(self, request: Request, error: OutOfOrderError) -> Response:
+        LOG.error("%s", error)
+        return _problem(request, 503, "Out of order", str(error))
 
 
 def _record(entry: Entry, url: str) -> dict:
@@ -175,13 +221,18 @@ def _record(entry: Entry, url: str) -> dict:
     }
 
 
-def _url(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
-
-
 def _matches(condition: str, etag: str) -> bool:
     tags = [tag.strip().removeprefix("W/") for tag in condition.split(",")]
     return etag in tags or "*" in tags
+
+
+def _keep_ranges(request: Request, etag: str) -> None:
+    """Leaves the ranges that are asked for only where they are of this very archive."""
+    headers, unwanted = request.headers, {b"if-range"}
+    if headers.get("if-range", etag) != etag or not _RANGES.fullmatch(headers.get("range", "")):
+        unwanted.add(b"range")
+    scope = request.scope
+    scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in unwanted]
 
 
 def _html(template: str, path: str, *, status: int = 200, **values) -> Response:

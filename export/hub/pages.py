@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from slimhub.export.hub import rendering, snippets
+from slimhub.export.hub import portraits, rendering, snippets
 from slimhub.export.hub.portrait import Portrait
 from slimhub.export.hub.shelf import Entry
 from slimhub.models import catalog
@@ -18,6 +18,7 @@ def markdown(
     entry: Entry,
     *,
     url: str,
+    links: str | None = None,
     siblings: Iterable[str] = (),
     portrait: Portrait | str,
 ) -> str:
@@ -26,6 +27,7 @@ def markdown(
     Args:
       entry: the module.
       url: of the hub, without a slash at its end.
+      links: what links and pictures begin with, if not with that.
       siblings: handles of other modules of the same network there.
       portrait: its pictures, and the shapes of its end points; or why there are none.
     """
@@ -47,9 +49,9 @@ def markdown(
         model=model,
         warning=warning if meaning else None,
         meaning=meaning,
-        url=url,
         where=where,
-        pictures=f"{url}{PICTURES}/{entry.key}",
+        links=url if links is None else links,
+        pictures=f"{PICTURES}/{portraits.name_of(entry)}",
         siblings=siblings,
         portrait=portrait if drawn else None,
         no_portrait=None if drawn else portrait,
@@ -64,9 +66,11 @@ def markdown(
 
 
 def siblings(entry: Entry, handles: Iterable[str]) -> list[str]:
-    """Handles of the other modules of the same network, by where they are."""
-    network = entry.handle.rsplit("/", 2)[0]
-    return [one for one in handles if one.startswith(f"{network}/") and one != entry.handle]
+    """Handles of the other modules of the same network: they differ in the task and the version only."""
+    *network, _, _ = entry.handle.split("/")
+    if network[-1:] != [entry.record.model]:
+        return []
+    return [one for one in handles if one.split("/")[:-2] == network and one != entry.handle]
 
 
 def _signatures(promise: Promise) -> list[tuple[contract.Signature, str]]:

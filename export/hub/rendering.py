@@ -18,8 +18,8 @@ from rich import filesize
 
 from slimhub.signatures.printable import printable
 
-# What Markdown may take for more than text. A dot does so only behind a number in the first place.
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|~&-])")
+# What Markdown may take for more than text; a dot does so only behind a number at the begin of a line.
+_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|~&\"-]|(?<=\d)[.](?=\s))")
 
 
 def render(template: str, **values) -> str:
@@ -93,7 +93,7 @@ def to_html(markdown: str) -> Html:
     for token, content in itertools.pairwise(tokens):
         # Those within quotations are not of the page's outline.
         if token.type == "heading_open" and token.level == 0:
-            shown = "".join(child.content for child in content.children)
+            shown = _plain(content)
             id = "-".join(re.findall("[a-z0-9_]+", shown.lower()))
             ids[id] += 1
             id += f"-{ids[id]}" if ids[id] > 1 else ""
@@ -111,15 +111,26 @@ def to_html(markdown: str) -> Html:
 @functools.cache
 def _parser() -> markdown_it.MarkdownIt:
     parser = markdown_it.MarkdownIt("commonmark", {"html": False}).enable("table")
-    # What is wider than a phone scrolls by itself, also by keyboard.
-    region = '<div class="scroll" role="region" aria-label="Table" tabindex="0">'
-    parser.add_render_rule("table_open", lambda *_: f"{region}<table>\n")
+    parser.add_render_rule("table_open", _table_open)
     parser.add_render_rule("table_close", lambda *_: "</table></div>\n")
     parser.add_render_rule("fence", _fence)
     parser.add_render_rule("image", _image)
     parser.add_render_rule("text", lambda _, tokens, at, *others: breakable(tokens[at].content))
     parser.add_render_rule("code_inline", _code_inline)
     return parser
+
+
+def _plain(token: Token) -> str:
+    """What can be read of a line."""
+    return "".join(part.content for part in token.children or ())
+
+
+def _table_open(self, tokens: list[Token], at: int, options, env) -> str:
+    # What is wider than a phone scrolls by itself, also by keyboard: there, headings tell which it is.
+    pairs = itertools.pairwise(tokens[:at])
+    headings = [content for token, content in pairs if token.type == "heading_open"]
+    label = markupsafe.escape(f"Table: {_plain(headings[-1])}" if headings else "Table")
+    return f'<div class="scroll" role="group" aria-label="{label}" tabindex="0"><table>\n'
 
 
 def _fence(self, tokens: list[Token], at: int, options, env) -> str:
@@ -134,7 +145,7 @@ def _code_inline(self, tokens: list[Token], at: int, options, env) -> str:
 
 
 def _image(self, tokens: list[Token], at: int, options, env) -> str:
-    source, label = tokens[at].attrGet("src"), markupsafe.escape(tokens[at].content)
+    source, label = tokens[at].attrGet("src"), markupsafe.escape(_plain(tokens[at]))
     title = tokens[at].attrGet("title")
     image = f'<img src="{markupsafe.escape(source)}" alt="{label}" loading="lazy">'
     if title is None:

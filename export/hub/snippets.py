@@ -60,8 +60,11 @@ class Snippet:
 def usage(promise: Promise, *, url: str) -> tuple[Snippet, ...]:
     """For inference, with every library that the module is for."""
     result = "logits" if promise.interface.logits else "features"
-    last = [*promise.interface.end_points][-2:][0]
-    end_points = f'outputs = layer(images)\nfeature_map = outputs["{last}"]\n'
+    # The last is the pool of the one before.
+    maps = [*promise.interface.end_points][:-1]
+    end_points = "outputs = layer(images)\n"
+    if maps:
+        end_points += f'feature_map = outputs["{maps[-1]}"]\n'
     if promise.format.callable:
         how = ", arguments=dict(return_endpoints=True)"
     else:
