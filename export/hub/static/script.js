@@ -19,8 +19,7 @@ const copyBySelection = (text) => {
   }
 };
 
-const copy = async (button) => {
-  const text = button.dataset.copy ?? button.nextElementSibling.textContent.trimEnd();
+const copy = async (button, text) => {
   try {
     if (navigator.clipboard) {
       await navigator.clipboard.writeText(text);
@@ -40,24 +39,26 @@ const copy = async (button) => {
   }, 2000);
 };
 
-for (const pre of document.querySelectorAll("pre")) {
-  const snippet = document.createElement("div");
-  snippet.className = "snippet";
+const copyButton = (label, text) => {
   const button = document.createElement("button");
   button.type = "button";
   button.className = "copy";
   button.textContent = "Copy";
-  button.setAttribute("aria-label", "Copy the code");
+  button.setAttribute("aria-label", label);
+  button.addEventListener("click", () => copy(button, text));
+  return button;
+};
+
+for (const pre of document.querySelectorAll("pre")) {
+  const snippet = document.createElement("div");
+  snippet.className = "snippet";
   pre.replaceWith(snippet);
-  snippet.append(button, pre);
+  snippet.append(copyButton("Copy the code", pre.textContent.trimEnd()), pre);
 }
 
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("button.copy");
-  if (button) {
-    copy(button);
-  }
-});
+for (const link of document.querySelectorAll("#modules th a")) {
+  link.after(copyButton(`Copy the URL of ${link.textContent}`, link.dataset.url));
+}
 
 const filter = document.getElementById("filter");
 if (filter) {
@@ -76,6 +77,7 @@ if (filter) {
     document.getElementById("count").textContent = `${shown} of ${rows.length} modules`;
     document.getElementById("none").hidden = shown > 0;
   };
+  filter.closest("p").hidden = false;
   filter.addEventListener("input", apply);
   // The browser may have kept what was typed.
   apply();
