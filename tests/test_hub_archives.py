@@ -1,6 +1,7 @@
 """Archives that are kept while they are served, and who waits for whom."""
 
 import asyncio
+import hashlib
 import threading
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from slimhub.export import module_archive
 from slimhub.export.hub import app, portraits
-from slimhub.export.hub.archives import Archives
+from slimhub.export.hub.archives import Archive, Archives
 from slimhub.export.hub.shelf import OutOfOrderError, Shelf
 
 HANDLES = ("a/stem/3", "b/stem/3")
@@ -33,19 +34,25 @@ def archives(root, tmp_path):
     return Archives(Shelf(root), tmp_path / "kept")
 
 
-def test_last_ones_are_kept(archives, root, record, tmp_path):
-    """Of a module that is replaced, the archives that were asked for last are kept, and no others."""
-    a, b, c = b"a", b"b", b"c"
-    made = {}
-    for content in (a, b, a, c):
+def fetched(archive: Archive) -> bytes:
+    with open(archive.descriptor, "rb") as file:
+        return file.read()
+
+
+def test_last_one_is_kept(archives, root, record, tmp_path):
+    """Of a module that is replaced, one archive is kept; whoever has another open reads it to its end."""
+    opened, packed = [], []
+    for content in (b"a", b"b", b"b", b"a"):
         hub.put(record, root / HANDLES[0], content=content)
-        made[content] = archives.get(HANDLES[0])
-        assert made[content].path.exists()
-    assert {path.name for path in (tmp_path / "kept").iterdir()} == {
-        made[a].path.name,
-        made[c].path.name,
-    }
-    assert made[a].sha256 != made[c].sha256
+        opened.append(archives.open(HANDLES[0]))
+        expected = tmp_path / "expected.tar.gz"
+        module_archive.pack(root / HANDLES[0], into=expected)
+        packed.append(expected.read_bytes())
+        expected.unlink()
+        assert len(list((tmp_path / "kept").iterdir())) == 1
+    assert list(map(fetched, opened)) == packed
+    assert [one.sha256 for one in opened] == [hashlib.sha256(one).hexdigest() for one in packed]
+    assert len(set(packed)) == 2
 
 
 def test_replaced_while_packed(archives, root, record, monkeypatch, tmp_path):
@@ -60,10 +67,10 @@ def test_replaced_while_packed(archives, root, record, monkeypatch, tmp_path):
         return pack(directory, into=into)
 
     monkeypatch.setattr(module_archive, "pack", late)
-    found = archives.get(HANDLES[0])
+    found = archives.open(HANDLES[0])
     expected = pack(other, into=tmp_path / "expected.tar.gz")
     assert found.sha256 == expected.sha256
-    assert archives.get(HANDLES[0]) == found
+    assert fetched(archives.open(HANDLES[0])) == fetched(found)
 
 
 def test_no_room(archives, monkeypatch, caplog):
@@ -75,9 +82,9 @@ def test_no_room(archives, monkeypatch, caplog):
     with monkeypatch.context() as patch:
         patch.setattr(module_archive, "pack", full)
         with pytest.raises(OutOfOrderError, match="can't be kept now"):
-            archives.get(HANDLES[0])
+            archives.open(HANDLES[0])
     assert "No space left on device" in caplog.text
-    assert archives.get(HANDLES[0]).path.exists()
+    assert fetched(archives.open(HANDLES[0]))
 
 
 async def status(server, path: str) -> int:
@@ -108,7 +115,7 @@ def test_slow_archive(archives, root, monkeypatch, tmp_path):
         assert go.wait(60)
         return pack(directory, into=into)
 
-    archives.get(HANDLES[1])
+    archives.open(HANDLES[1])
     monkeypatch.setattr(module_archive, "pack", slow)
 
     async def story() -> list[int]:

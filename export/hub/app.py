@@ -15,6 +15,7 @@ pictures and what pages need.
 import asyncio
 import importlib.metadata
 import json
+import os
 import re
 from collections.abc import Iterable
 
@@ -67,6 +68,22 @@ class _Static(StaticFiles):
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)
         return response
+
+
+class _ArchiveResponse(FileResponse):
+    """An open file, which it closes; it may have been removed."""
+
+    def __init__(self, descriptor: int, **how):
+        self._descriptor = descriptor
+        super().__init__(f"/dev/fd/{descriptor}", stat_result=os.fstat(descriptor), **how)
+        # It would be the time of the packing, which tells nothing of what is in it.
+        del self.headers["last-modified"]
+
+    async def __call__(self, scope, receive, send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            os.close(self._descriptor)
 
 
 class Hub:
@@ -124,21 +141,18 @@ class Hub:
         return PlainTextResponse(problem, status_code=406, headers=_HEADERS)
 
     async def _archive(self, request: Request, handle: str) -> Response:
-        archive = await self._in_turn(self._archives.get, handle)
+        archive = await self._in_turn(self._archives.open, handle)
         headers = {**_HEADERS, "etag": f'"{archive.sha256}"'}
         if _matches(request.headers.get("if-none-match", ""), headers["etag"]):
+            os.close(archive.descriptor)
             return Response(status_code=304, headers=headers)
         _keep_ranges(request, headers["etag"])
-        response = FileResponse(
-            archive.path,
+        return _ArchiveResponse(
+            archive.descriptor,
             headers=headers,
             media_type="application/gzip",
             filename=handle.replace("/", "_") + _ARCHIVE,
-            stat_result=archive.path.stat(),
         )
-        # It would be the time of the packing, which tells nothing of what is in it.
-        del response.headers["last-modified"]
-        return response
 
     async def _page(self, request: Request, handle: str) -> Response:
         entry = await self._in_turn(self._shelf.entry, handle)
