@@ -13,6 +13,15 @@ from pathlib import Path
 from slimhub.signatures import formats
 from slimhub.signatures.provenance import Provenance, files_in, from_json
 
+# Handle of the small module, without its version.
+STEM = "google/imagenet/stem/feature_vector"
+
+
+def root_with(stem: Path, home: Path) -> Path:
+    """A new root in a directory, with every version of the small module."""
+    shutil.copytree(stem, home / "root" / STEM)
+    return home / "root"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Server:

@@ -12,19 +12,16 @@ from pathlib import Path
 import hub
 import pytest
 import requests
+from hub import STEM
 
 from slimhub.export.hub import portrait
 
 pytestmark = pytest.mark.xdist_group("hub")
 
-STEM = "google/imagenet/stem/feature_vector"
-
 
 @pytest.fixture(scope="module")
 def root(stem, tmp_path_factory):
-    root = tmp_path_factory.mktemp("main") / "root"
-    shutil.copytree(stem, root / STEM)
-    return root
+    return hub.root_with(stem, tmp_path_factory.mktemp("main"))
 
 
 def run(module: str, *arguments, **variables) -> subprocess.CompletedProcess:

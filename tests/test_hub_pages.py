@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import shutil
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ import html5lib
 import hub
 import pytest
 import requests
+from hub import STEM
 
 from slimhub.export.hub import pages, rendering
 from slimhub.export.hub.shelf import Shelf
@@ -19,15 +19,12 @@ from slimhub.signatures.provenance import STATUSES
 
 pytestmark = pytest.mark.xdist_group("hub")
 
-STEM = "google/imagenet/stem/feature_vector"
 URL = "https://hub.example:8443"
 
 
 @pytest.fixture(scope="module")
 def root(stem, tmp_path_factory):
-    root = tmp_path_factory.mktemp("pages") / "root"
-    shutil.copytree(stem, root / STEM)
-    return root
+    return hub.root_with(stem, tmp_path_factory.mktemp("pages"))
 
 
 @pytest.fixture(scope="module")
