@@ -30,7 +30,16 @@ CONDITIONS = {
 }
 
 
-@pytest.mark.parametrize(("versions", "changes"), CONDITIONS.values(), ids=CONDITIONS)
+# Those that differ least from the others are slow.
+PROCESSES = [
+    pytest.param(
+        *given, id=name, marks=pytest.mark.slow if name in ("hash_seed", "kernels") else ()
+    )
+    for name, given in CONDITIONS.items()
+]
+
+
+@pytest.mark.parametrize(("versions", "changes"), PROCESSES)
 def test_processes(stem, tmp_path, versions, changes):
     """Processes with other orders, hash seeds, directories, kernels and locales write the same bytes."""
     (tmp_path / "tmp").mkdir()

@@ -59,6 +59,11 @@ BREAKAGES = {
     "other_sums": breakage(
         lambda m: m.record.update(files=[]), "file not expected: saved_model.pb", "checksums"
     ),
+    "other_parameters": breakage(
+        lambda m: m.record["interface"].update(num_parameters=1),
+        "expected 1 numbers in all variables, got ",
+        "parameters",
+    ),
     "infinite_weight": breakage(
         lambda m: spoil(m, f"{THIRD}/BatchNorm/beta", np.inf),
         f"{THIRD}/BatchNorm/beta: 1 of 192 values are not finite",
