@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hub
 import pytest
+import requests
 from browser import places
 from browser.watch import Watch
 from playwright.sync_api import sync_playwright
@@ -80,8 +81,12 @@ def home(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def url(root, home):
-    """Of the server, without a slash at the end."""
+    """Of the server, without a slash at the end; all pictures are drawn."""
     with hub.serving(root, home) as server:
+        for handle in (*places.MODULES, places.UNDRAWN):
+            # A page waits for its pictures, but not for ever.
+            while "They are being drawn" in requests.get(f"{server.url}/{handle}").text:
+                pass
         yield server.url
 
 

@@ -230,7 +230,7 @@ def test_without_pictures(visit):
     page = visit(places.UNDRAWN)
     assert page.locator("article img").count() == 0
     text = page.evaluate(scripts.TEXT)
-    assert "The module could not be shown a picture: " in text
+    assert "There are no pictures of it here. " in text
     assert "{} has 1 of the operation WriteFile" in text
     [rows] = [
         one["rows"] for one in page.evaluate(scripts.TABLES) if one["section"] == "End points"
