@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
-PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup --ignore=tests/browser
+PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
