@@ -91,8 +91,8 @@ def test_many_clients(server):
         results = list(clients.map(lambda _: fetched(server), range(CLIENTS)))
     assert len(set(results)) == 1
     assert results[0][0] == results[0][1]
-    # Less than one archive, where all of them are 64.
-    assert server.memory() - before < BYTES
+    # Less than two archives, where all of them are 64.
+    assert server.memory() - before < 2 * BYTES
     # It was packed once.
     assert len(list(server.log.parent.rglob("*.tar.gz"))) == 1
 

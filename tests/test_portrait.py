@@ -166,6 +166,7 @@ def test_not_finite(copy, portray):
         assert (tiles[:, left : left + 96] == pixels.NOT_FINITE).all()
 
 
+@pytest.mark.slow
 def test_separable(module, images):
     """Of a separable convolution, the filters are those of the one convolution that does the same."""
     directory = module("inception_v2", "classification", 3)

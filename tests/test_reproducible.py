@@ -30,10 +30,10 @@ CONDITIONS = {
 }
 
 
-# Those that differ least from the others are slow.
+# `test_one_process` writes all versions, too.
 PROCESSES = [
     pytest.param(
-        *given, id=name, marks=pytest.mark.slow if name in ("hash_seed", "kernels") else ()
+        *given, id=name, marks=pytest.mark.slow if name != "alone" else ()
     )
     for name, given in CONDITIONS.items()
 ]

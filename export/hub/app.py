@@ -73,6 +73,9 @@ class _Static(StaticFiles):
 class _ArchiveResponse(FileResponse):
     """An open file, which it closes; it may have been removed."""
 
+    # Each is read in a thread: with four times Starlette's, 64 clients are done in less time.
+    chunk_size = 256 * 1024
+
     def __init__(self, descriptor: int, **how):
         self._descriptor = descriptor
         super().__init__(f"/dev/fd/{descriptor}", stat_result=os.fstat(descriptor), **how)
