@@ -32,9 +32,7 @@ CONDITIONS = {
 
 # `test_one_process` writes all versions, too.
 PROCESSES = [
-    pytest.param(
-        *given, id=name, marks=pytest.mark.slow if name != "alone" else ()
-    )
+    pytest.param(*given, id=name, marks=pytest.mark.slow if name != "alone" else ())
     for name, given in CONDITIONS.items()
 ]
 
