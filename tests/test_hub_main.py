@@ -98,6 +98,18 @@ def test_new_host(root, tmp_path):
             assert {module["url"].rsplit("/google")[0] for module in found} == {f"http://{host}"}
 
 
+def test_url(root, tmp_path):
+    """Behind a proxy, URLs on pages are those that the server was told, and links stay where one is."""
+    with hub.serving(root, tmp_path, "--url=https://hub.example/") as server:
+        index = requests.get(f"{server.url}/index.json", timeout=60).json()["modules"]
+        page = requests.get(server.url, timeout=60).text
+    assert {module["url"] for module in index} == {
+        f"https://hub.example/{STEM}/{version}" for version in (1, 3, 5)
+    }
+    assert f"hub.KerasLayer(&#34;https://hub.example/{STEM}/1&#34;)" in page
+    assert f'href="/{STEM}/1"' in page
+
+
 USAGE = {
     "argument": (["extra"], "Arguments that no flag takes: extra"),
     "no_root": (["--root=absent"], "--root=absent: expected a directory of modules"),

@@ -42,11 +42,6 @@ class Filters:
     shape: tuple[int, int, int, int]
     picture: str
 
-    @property
-    def layer(self) -> str:
-        """As in the keys of end points: `InceptionV2/Conv2d_1a_7x7`."""
-        return self.variable.rpartition("/")[0]
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EndPoint:
