@@ -106,7 +106,7 @@ def test_url(root, tmp_path):
     assert {module["url"] for module in index} == {
         f"https://hub.example/{STEM}/{version}" for version in (1, 3, 5)
     }
-    assert f"hub.KerasLayer(&#34;https://hub.example/{STEM}/1&#34;)" in page
+    assert f'hub.KerasLayer("https://hub.example/{STEM}/1")' in page
     assert f'href="/{STEM}/1"' in page
 
 
