@@ -144,7 +144,8 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
         files=(),
         parity_tolerance=parity.TOLERANCE,
         libraries=_libraries(),
-        interface=restored.definitions[False].interface,
+        # Of training: what dropout acts on cannot be told from the other.
+        interface=restored.definitions[True].interface,
     )
     promise = provenance.promise()
     with contextlib.ExitStack() as stack:

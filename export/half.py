@@ -44,7 +44,7 @@ class Half:
     def build(self, model: Model, *, version: int, num_classes: int | None):
         """Builds the Slim graph, and gives its `slim_graph.Definition`."""
         self._references = []
-        self._model, self._version, self._num_classes = model, version, num_classes
+        self._model, self._num_classes = model, num_classes
         self._built = slim_graph.build(
             model, version=version, num_classes=num_classes, training=self._training
         )
@@ -58,9 +58,7 @@ class Half:
           CheckError: the graph can't be run, for want of memory perhaps.
         """
         try:
-            self._references = reference.run(
-                self._model, self._built, version=self._version, checkpoint=checkpoint
-            )
+            self._references = reference.run(self._model, self._built, checkpoint=checkpoint)
         except tf.errors.OpError as error:
             raise CheckError(
                 f"The Slim graph of {self._model.name} can't be run: {reason(error)}"

@@ -51,21 +51,23 @@ def compare(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Observed:
-    """What the module gives: arrays by signature and key; None is what it can't tell."""
+    """What the module gives: arrays by signature and key; None is what it can't tell.
+
+    Tensors are skipped, by their names, that are behind dropout which drew numbers of its own.
+    """
 
     outputs: Mapping[str, Arrays]
     losses: np.ndarray
     averages: Arrays | None = None
-    draws_own_noise: bool = False
+    skipped: tuple[str, ...] = ()
 
 
 def _pairs(
     mode: contract.Mode, actual: _Observed, expected: Reference
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    skipped = expected.behind_noise if actual.draws_own_noise else ()
-    for one in mode.signatures:
+    for one in mode.applied:
         for key, spec in one.outputs.items():
-            if spec.name not in skipped:
+            if spec.name not in actual.skipped:
                 yield (
                     f"{one.name}:{key}",
                     actual.outputs[one.name][key],
@@ -83,8 +85,8 @@ def _observe_object(subject: Subject, mode: contract.Mode, reference: Reference)
     return _Observed(
         outputs=outputs,
         losses=np.array(losses),
-        averages=averages[mode.signatures[0].name],
-        draws_own_noise=True,
+        averages=averages[mode.applied[0].name],
+        skipped=subject.promise.interface.behind_dropout if mode.training else (),
     )
 
 

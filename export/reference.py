@@ -11,17 +11,17 @@ import tensorflow as tf
 from slimhub.export import restore
 from slimhub.export.slim_graph import SlimGraph
 from slimhub.models.catalog import Model
-from slimhub.signatures import contract, running
+from slimhub.signatures import running
 from slimhub.signatures.interface import MOVING_AVERAGES
-from slimhub.signatures.module import ancestors
 
 # It moves the moving averages, and only in training: no output may depend on it.
 MOMENTUM = 0.5
 
 _SEED = 1
-# Where any size is welcome: the default one, a small odd one, and one that is not square.
-_SIZES = ((1, None), (3, (97, 65)), (2, (128, 288)))
-_FIXED_SIZES = ((1, None), (3, None))
+# Batches, and sizes where any is welcome: the default one, a small odd one, and one that is not
+# square; or in their place, the smallest that the network runs on.
+_BATCHES = ((1, None), (3, (97, 65)), (2, (128, 288)))
+_FIXED_BATCHES = ((1, None), (3, None))
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -37,7 +37,6 @@ class Reference:
       averages: moving averages by name, after an update with `MOMENTUM`; at inference, as they are
         in the checkpoint.
       noise: the random numbers that were drawn, by the names of their tensors.
-      behind_noise: which of `tensors` depend on them.
     """
 
     images: np.ndarray
@@ -45,22 +44,21 @@ class Reference:
     losses: Arrays
     averages: Arrays
     noise: Arrays
-    behind_noise: frozenset[str]
 
     def without_head(self, model: Model) -> "Reference":
-        """What the same network gives without its classification layer, which alone is behind noise."""
-        head = f"{model.scope}/{model.head}/"
+        """What the same network gives without its classification layer and the dropout before it."""
+        head, dropout = f"{model.scope}/{model.head}/", f"{model.scope}/{model.dropout}/"
         losses = {name: loss for name, loss in self.losses.items() if not name.startswith(head)}
-        return dataclasses.replace(self, losses=losses, noise={}, behind_noise=frozenset())
+        noise = {name: drawn for name, drawn in self.noise.items() if not name.startswith(dropout)}
+        return dataclasses.replace(self, losses=losses, noise=noise)
 
 
-def run(model: Model, built: SlimGraph, *, version: int, checkpoint: Path) -> list[Reference]:
+def run(model: Model, built: SlimGraph, *, checkpoint: Path) -> list[Reference]:
     """Runs a Slim graph on noise of several batch and image sizes.
 
     Args:
       model: whose graph it is.
       built: its graph, of either mode.
-      version: for which it was built.
       checkpoint: what `tf.compat.v1.train.Saver` restores it from.
 
     Returns:
@@ -71,31 +69,23 @@ def run(model: Model, built: SlimGraph, *, version: int, checkpoint: Path) -> li
       tf.errors.OpError: the graph can't be run.
     """
     network = built.network
-    named = [network.feature_vector, *network.end_points.values()]
-    named += [tensor for tensor in (network.logits, network.predictions) if tensor is not None]
-    draws = [op.outputs[0] for op in built.graph.get_operations() if op.type == "RandomUniform"]
-    behind_noise = frozenset(_behind(built.graph, named, draws))
     averages = {
         variable.op.name: variable
         for variable in network.variables
         if variable.op.name.endswith(MOVING_AVERAGES)
     }
-    rules = contract.VERSIONS[version]
-    source = built.graph.get_tensor_by_name(rules.images(model.image_size).name)
-    feeds = {}
-    if rules.settable_momentum:
-        feeds[built.graph.get_tensor_by_name(contract.BATCH_NORM_MOMENTUM.name)] = MOMENTUM
+    feeds = {} if built.momentum is None else {built.momentum: MOMENTUM}
     fetches = (
-        {tensor.name: tensor for tensor in named},
+        {tensor.name: tensor for tensor in network.outputs},
         {loss.name: loss for loss in network.regularization_losses},
-        {tensor.name: tensor for tensor in draws},
+        {tensor.name: tensor for tensor in built.draws},
         network.update_ops,
     )
     references = []
     with _session(built) as (session, restore_from):
-        for images in _batches(model, any_size=rules.any_image_size):
+        for images in _batches(model, any_size=None in built.images.shape[1:3].as_list()):
             restore_from(checkpoint)
-            tensors, losses, noise, _ = session.run(fetches, {**feeds, source: images})
+            tensors, losses, noise, _ = session.run(fetches, {**feeds, built.images: images})
             references.append(
                 Reference(
                     images=images,
@@ -103,7 +93,6 @@ def run(model: Model, built: SlimGraph, *, version: int, checkpoint: Path) -> li
                     losses=losses,
                     averages=session.run(averages),
                     noise=noise,
-                    behind_noise=behind_noise,
                 )
             )
     return references
@@ -126,15 +115,6 @@ def _session(built: SlimGraph):
 
 def _batches(model: Model, *, any_size: bool) -> Iterator[np.ndarray]:
     random = np.random.RandomState(_SEED)
-    for batch, size in _SIZES if any_size else _FIXED_SIZES:
-        shape = (batch, *(size or model.image_size), 3)
-        yield random.uniform(size=shape).astype(np.float32)
-
-
-def _behind(graph: tf.Graph, named, draws) -> Iterator[str]:
-    if draws:
-        random = {tensor.op.name for tensor in draws}
-        nodes = {node.name: node for node in graph.as_graph_def().node}
-        for tensor in named:
-            if not ancestors(nodes, tensor.name).isdisjoint(random):
-                yield tensor.name
+    for batch, size in _BATCHES if any_size else _FIXED_BATCHES:
+        height, width = map(max, size or model.image_size, model.min_image_size)
+        yield random.uniform(size=(batch, height, width, 3)).astype(np.float32)

@@ -4,8 +4,9 @@ What TensorFlow 2 loads from it is an object:
 
     obj(inputs, training=False, return_endpoints=False, batch_norm_momentum=0.99)
         Logits `[batch, classes]`, or the feature vector `[batch, features]`, of float32 images
-        `[batch, height, width, 3]`, RGB in [0, 1], of any size. In training, batch norm uses the
-        statistics of the batch and moves its moving averages, and dropout is active.
+        `[batch, height, width, 3]`, RGB in [0, 1], of any size that the network runs on. In training,
+        batch norm uses the statistics of the batch and moves its moving averages, and dropout is
+        active. Without batch norm in the network, there is no `batch_norm_momentum`.
         `return_endpoints` gives a dictionary instead: that output as `default`, and the end
         points. `training` and `return_endpoints` are Python bools.
     obj.serve(inputs), obj.train(inputs)
@@ -134,17 +135,17 @@ def _importer(
 def _network(
     definition: slim_graph.Definition, promise: contract.Promise, mode: contract.Mode, variables
 ):
-    """The network, traced: a function of images and momentum, of all outputs by their names in Slim."""
-    specs = [spec for one in mode.signatures for spec in one.outputs.values()]
+    """The network, traced: a function of its inputs, of all outputs by their names in Slim."""
+    specs = [spec for one in mode.applied for spec in one.outputs.values()]
     names = list(dict.fromkeys(spec.name for spec in specs))
     put = _importer(definition.meta_graph.graph_def, [*names, *definition.update_ops], variables)
-    inputs = _spec(promise.images, "images"), _spec(promise.momentum_input, "batch_norm_momentum")
+    inputs = promise.network_inputs
 
-    @_function(input_signature=inputs)
-    def network(images, batch_norm_momentum):
-        found = put({promise.images.name: images, promise.momentum_input.name: batch_norm_momentum})
+    @_function(input_signature=[_spec(spec, name) for name, spec in inputs.items()])
+    def network(*tensors):
+        given = {spec.name: one for spec, one in zip(inputs.values(), tensors, strict=True)}
         # Behind them come the updates, which run because they are in the function.
-        return dict(zip(names, found, strict=False))
+        return dict(zip(names, put(given), strict=False))
 
     return network.get_concrete_function()
 
@@ -167,21 +168,26 @@ def _add_calls(root, promise: contract.Promise, networks) -> None:
     calls = [(call, networks[mode.training]) for mode in promise.modes for call in mode.calls]
     by_arguments = {tuple(call.arguments.values()): call for call, _ in calls}
 
-    @_function
+    def apply(training, return_endpoints, *inputs):
+        return _result(networks[training](*inputs), by_arguments[training, return_endpoints])
+
     def call_object(
         inputs, training=False, return_endpoints=False, batch_norm_momentum=promise.momentum
     ):
-        tensors = networks[training](inputs, batch_norm_momentum)
-        return _result(tensors, by_arguments[training, return_endpoints])
+        return apply(training, return_endpoints, inputs, batch_norm_momentum)
 
-    root.__call__ = call_object
+    def call_without_momentum(inputs, training=False, return_endpoints=False):
+        return apply(training, return_endpoints, inputs)
+
+    settable = promise.momentum_input is not None
+    root.__call__ = _function(call_object if settable else call_without_momentum)
     images = _spec(promise.images, "inputs")
-    momentum = _spec(promise.momentum_input, "batch_norm_momentum")
     for call, network in calls:
-        if call.takes_momentum:
-            root.__call__.get_concrete_function(
-                images, **call.arguments, batch_norm_momentum=momentum
-            )
+        if call.function == "__call__":
+            others = {**promise.network_inputs}
+            del others["images"]
+            momentum = {name: _spec(spec, name) for name, spec in others.items()}
+            root.__call__.get_concrete_function(images, **call.arguments, **momentum)
         else:
             setattr(root, call.function, _endpoint(call, promise, network))
 
@@ -189,7 +195,7 @@ def _add_calls(root, promise: contract.Promise, networks) -> None:
 def _endpoint(call: contract.Call, promise: contract.Promise, network):
     @_function(input_signature=[_spec(promise.images, "inputs")])
     def endpoint(inputs):
-        return _result(network(inputs, tf.constant(promise.momentum)), call)
+        return _result(network(inputs, *_momentum(promise)), call)
 
     return endpoint
 
@@ -197,11 +203,17 @@ def _endpoint(call: contract.Call, promise: contract.Promise, network):
 def _signature(signature: contract.Signature, promise: contract.Promise, network):
     def apply(**inputs):
         by_spec = {signature.inputs[key]: tensor for key, tensor in inputs.items()}
-        momentum = by_spec.get(promise.momentum_input, tf.constant(promise.momentum))
-        return _outputs(network(by_spec[promise.images], momentum), signature)
+        given = [tensor for spec, tensor in by_spec.items() if spec == promise.momentum_input]
+        momentum = given or _momentum(promise)
+        return _outputs(network(by_spec[promise.images], *momentum), signature)
 
     specs = {key: _spec(spec, key) for key, spec in signature.inputs.items()}
     return _function(apply).get_concrete_function(**specs)
+
+
+def _momentum(promise: contract.Promise) -> list[tf.Tensor]:
+    """What a network is given where nobody sets its momentum."""
+    return [] if promise.momentum is None else [tf.constant(promise.momentum)]
 
 
 def _outputs(tensors: Tensors, of: contract.Signature | contract.Call) -> Tensors:

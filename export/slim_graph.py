@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import tensorflow as tf
 from tensorflow.core.framework import variable_pb2
@@ -12,6 +12,7 @@ from slimhub.models import network
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract
 from slimhub.signatures.interface import Interface, TensorSpec
+from slimhub.signatures.module import ancestors
 
 GraphKeys = tf.compat.v1.GraphKeys
 
@@ -28,10 +29,24 @@ _USELESS_ATTRS = ("_class", "_output_shapes", "debug_name")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SlimGraph:
-    """A graph of TF1 that holds one network and the placeholders that feed it."""
+    """A graph of TF1 that holds one network, and the placeholders that feed it.
+
+    Attributes:
+      graph: the graph.
+      network: the network.
+      images: its images.
+      momentum: batch norm's momentum, if it can be set.
+    """
 
     graph: tf.Graph
     network: network.Network
+    images: tf.Tensor
+    momentum: tf.Tensor | None
+
+    @property
+    def draws(self) -> list[tf.Tensor]:
+        """The random numbers of its dropout."""
+        return [op.outputs[0] for op in self.graph.get_operations() if op.type == "RandomUniform"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,17 +88,17 @@ def build(model: Model, *, version: int, num_classes: int | None, training: bool
     rules = contract.VERSIONS[version]
     with tf.Graph().as_default() as graph:
         images = _placeholder(rules.images(model.image_size))
-        momentum = model.batch_norm_decay if rules.momentum is None else rules.momentum
-        if rules.settable_momentum:
-            momentum = _placeholder(contract.BATCH_NORM_MOMENTUM, default=momentum)
+        decay = None if model.batch_norm is None else model.batch_norm.decay
+        momentum, spec = rules.momentum_of(decay)
+        settable = None if spec is None else _placeholder(spec, default=momentum)
         built = network.build(
             model,
             images,
             training=training,
-            batch_norm_momentum=momentum,
+            batch_norm_momentum=momentum if settable is None else settable,
             num_classes=num_classes,
         )
-    return SlimGraph(graph=graph, network=built)
+    return SlimGraph(graph=graph, network=built, images=images, momentum=settable)
 
 
 def define(model: Model, built: SlimGraph) -> Definition:
@@ -97,7 +112,7 @@ def define(model: Model, built: SlimGraph) -> Definition:
         )
     return Definition(
         meta_graph=meta_graph,
-        interface=interface(model, built.network),
+        interface=interface(model, built),
         update_ops=tuple(op.name for op in built.network.update_ops),
         regularization_losses=tuple(loss.name for loss in built.network.regularization_losses),
         variables={
@@ -134,6 +149,11 @@ def without_head(model: Model, definition: Definition) -> Definition:
             num_variables=len(variables),
             num_trainable_variables=sum(variable.trainable for variable in variables.values()),
             num_parameters=sum(math.prod(variable.shape) for variable in variables.values()),
+            behind_dropout=tuple(
+                name
+                for name in whole.behind_dropout
+                if name not in (whole.logits.name, whole.predictions.name)
+            ),
             logits=None,
             predictions=None,
         ),
@@ -147,26 +167,39 @@ def _variable_name(serialized: bytes) -> str:
     return variable_pb2.VariableDef.FromString(serialized).variable_name.removesuffix(":0")
 
 
-def interface(model: Model, built: network.Network) -> Interface:
+def interface(model: Model, graph: SlimGraph) -> Interface:
     """What the contract has to know of a network that was built."""
+    built = graph.network
     heads = 0 if built.logits is None else 1
+    norms = model.batch_norm
     return Interface(
         scope=model.scope,
         image_size=model.image_size,
         min_image_size=model.min_image_size,
-        rescale=model.rescale,
-        batch_norm_decay=model.batch_norm_decay,
+        input_scale=model.input_scale,
+        input_offsets=model.input_offsets,
+        batch_norm_decay=None if norms is None else norms.decay,
         weight_decay=model.weight_decay,
-        num_batch_norms=model.num_batch_norms,
+        num_batch_norms=0 if norms is None else norms.count,
         num_regularization_losses=model.num_regularized - 1 + heads,
         num_variables=len(built.variables),
         num_trainable_variables=sum(variable.trainable for variable in built.variables),
         num_parameters=sum(variable.shape.num_elements() for variable in built.variables),
+        behind_dropout=tuple(sorted(_behind(graph))),
         feature_vector=_spec(built.feature_vector),
         logits=_spec(built.logits) if heads else None,
         predictions=_spec(built.predictions) if heads else None,
         end_points={key: _spec(tensor) for key, tensor in built.end_points.items()},
     )
+
+
+def _behind(graph: SlimGraph) -> Iterator[str]:
+    """Names of the tensors of a network that depend on random numbers."""
+    random = {tensor.op.name for tensor in graph.draws}
+    nodes = {node.name: node for node in graph.graph.as_graph_def().node} if random else {}
+    for tensor in graph.network.outputs:
+        if not ancestors(nodes, tensor.name).isdisjoint(random):
+            yield tensor.name
 
 
 def prune(graph_def: tf.compat.v1.GraphDef, names: Iterable[str]) -> tf.compat.v1.GraphDef:

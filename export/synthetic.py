@@ -19,6 +19,8 @@ from slimhub.models.catalog import Model
 
 _SEED = 20160828
 _STEPS = 1 << 20
+# How many are drawn at once.
+_FILTERS = 256
 
 # Of a ReLU's output, when its input is standard normal: E[max(z, 0)^2] - E[max(z, 0)]^2.
 _RELU_VARIANCE = 0.5 - 1 / (2 * np.pi)
@@ -69,7 +71,7 @@ def weights(model: Model) -> dict[str, np.ndarray]:
             model,
             images,
             training=False,
-            batch_norm_momentum=model.batch_norm_decay,
+            batch_norm_momentum=None,
             num_classes=model.num_classes,
         )
         shapes = {variable.op.name: variable.shape.as_list() for variable in built.variables}
@@ -79,19 +81,34 @@ def weights(model: Model) -> dict[str, np.ndarray]:
 def _array(name: str, shape: list[int]) -> np.ndarray:
     # Seeded by name: a weight does not depend on which others there are.
     random = np.random.RandomState([_SEED, zlib.crc32(name.encode())])
-    steps = random.randint(-_STEPS, _STEPS + 1, size=shape, dtype=np.int64)
     kind = name.rsplit("/", 1)[-1]
     if kind.endswith("weights"):
-        # A depthwise kernel [h, w, channels, multiplier] sums over h and w only.
-        axes = (0, 1) if kind == "depthwise_weights" else (0, 1, 2)
-        fan_in = int(np.prod([shape[axis] for axis in axes]))
-        # Centred filters cancel the positive mean that a ReLU leaves, as batch norm would.
-        steps -= steps.sum(axis=axes, keepdims=True) // fan_in
-        # He et al. 2015, arXiv 1502.01852: variance 2 / fan_in, here of a uniform distribution.
-        limit = np.sqrt(6 / fan_in)
-    else:
-        limit = 0.1
-    uniform = steps * (limit / _STEPS)
+        return _kernel(random, shape, depthwise=kind == "depthwise_weights")
+    uniform = _steps(random, shape) * (0.1 / _STEPS)
     if kind == "moving_variance":
         uniform = 2 * _RELU_VARIANCE * (1 + 3 * uniform)
+    elif kind == "gamma":
+        # Three of a residual block make an eighth of its variance: hundreds of layers add up to little.
+        uniform = np.sqrt(0.5) * (1 + uniform)
     return uniform.astype(np.float32)
+
+
+def _kernel(random: np.random.RandomState, shape: list[int], *, depthwise: bool) -> np.ndarray:
+    # A depthwise kernel [h, w, channels, multiplier] sums over h and w only.
+    axes = (0, 1) if depthwise else (0, 1, 2)
+    fan_in = int(np.prod([shape[axis] for axis in axes]))
+    # He et al. 2015, arXiv 1502.01852: variance 2 / fan_in, here of a uniform distribution.
+    limit = np.sqrt(6 / fan_in)
+    kernel = np.empty(shape, np.float32)
+    # Filter by filter: the largest kernel has 400 MB.
+    for first in range(0, shape[-1], _FILTERS):
+        part = kernel[..., first : first + _FILTERS]
+        steps = _steps(random, part.shape)
+        # Centred filters cancel the positive mean that a ReLU leaves, as batch norm would.
+        steps -= steps.sum(axis=axes, keepdims=True, dtype=np.int64) // fan_in
+        part[...] = steps * (limit / _STEPS)
+    return kernel
+
+
+def _steps(random: np.random.RandomState, shape) -> np.ndarray:
+    return random.randint(-_STEPS, _STEPS, size=shape, dtype=np.int32).astype(np.int64)

@@ -1,15 +1,18 @@
 """Builds a network of the catalog into the current graph, with a head of our own.
 
-The stock heads of tf_slim's Inception V1 and V2 pool over a fixed 7 x 7 window and
-always classify. Here the pool is global, so that any image size works, and the
+The stock heads of tf_slim's Inceptions pool over a fixed window and always classify, and VGG's
+gives a map for larger images. Here the pool is global, so that any image size works, and the
 classification layer is optional. Operation and variable names are stock Slim's.
+
+VGG's `fc7` is pooled before `fc8`, not behind it: of a linear layer, the mean of what it makes of
+each position is what it makes of their mean. Dropout then acts on the mean, in training.
 """
 
 import dataclasses
 
 import tensorflow as tf
 
-from slimhub.models import slim
+from slimhub.models import bases, slim
 from slimhub.models.catalog import Model
 
 
@@ -36,13 +39,19 @@ class Network:
     regularization_losses: list[tf.Tensor]
     variables: list[tf.Variable]
 
+    @property
+    def outputs(self) -> list[tf.Tensor]:
+        """All that a module may give."""
+        head = [tensor for tensor in (self.logits, self.predictions) if tensor is not None]
+        return [self.feature_vector, *self.end_points.values(), *head]
+
 
 def build(
     model: Model,
     images: tf.Tensor,
     *,
     training: bool,
-    batch_norm_momentum: float | tf.Tensor,
+    batch_norm_momentum: float | tf.Tensor | None,
     num_classes: int | None,
 ) -> Network:
     """Builds `model` in the current graph.
@@ -51,31 +60,33 @@ def build(
       model: which network.
       images: float32 `[batch, height, width, 3]`, RGB in [0, 1], at least `model.min_image_size`.
       training: batch norm uses the batch's statistics and updates its moving averages; dropout is active.
-      batch_norm_momentum: decay of the moving averages, in [0, 1]; a scalar. Unused unless training.
+      batch_norm_momentum: decay of the moving averages, in [0, 1]; a scalar. Unused unless training,
+        and by networks without batch norm.
       num_classes: length of the logits; None builds no classification layer.
 
     Returns:
       The tensors. Variables are zero until they are restored.
     """
     with tf.name_scope("hub_input/"):
-        scale, offset = model.rescale
-        inputs = tf.subtract(tf.multiply(images, scale, name="Mul"), offset, name="Sub")
+        scaled = tf.multiply(images, model.input_scale, name="Mul")
+        inputs = tf.subtract(scaled, tf.constant(model.input_offsets, tf.float32), name="Sub")
     with (
-        slim.arg_scope(model, training=training, batch_norm_momentum=batch_norm_momentum),
+        slim.network_scope(model, training=training, batch_norm_momentum=batch_norm_momentum),
         tf.compat.v1.variable_scope(model.scope) as scope,
     ):
-        feature_map, end_points = slim.base(model, inputs, scope=scope)
+        build_base = getattr(bases, model.builder)
+        feature_map, end_points = build_base(model, inputs, training=training, scope=scope)
         pool = tf.reduce_mean(feature_map, [1, 2], keepdims=True, name=model.pool)
         logits = predictions = None
         if num_classes is not None:
             logits, predictions = _head(model, pool, num_classes=num_classes, training=training)
     with tf.name_scope("hub_output/feature_vector/"):
         feature_vector = tf.squeeze(pool, [1, 2], name="SpatialSqueeze")
-    end_points["global_pool"] = pool
+    end_points[f"{model.scope}/global_pool"] = pool
     collection = tf.compat.v1.get_collection
     return Network(
         feature_vector=feature_vector,
-        end_points={f"{model.scope}/{name}": tensor for name, tensor in end_points.items()},
+        end_points=end_points,
         logits=logits,
         predictions=predictions,
         update_ops=[update.op for update in collection(slim.UPDATE_OPS)],
@@ -86,10 +97,10 @@ def build(
 
 def _head(model: Model, pool: tf.Tensor, *, num_classes: int, training: bool):
     net = pool
-    if training:
-        net = tf.nn.dropout(net, rate=1 - model.dropout_keep_prob, name=model.dropout)
+    if model.dropout is not None:
+        net = slim.dropout(net, model.dropout_keep_prob, training=training, name=model.dropout)
     net = slim.conv2d(
         net, num_classes, [1, 1], activation_fn=None, normalizer_fn=None, scope=model.head
     )
-    logits = tf.squeeze(net, [1, 2], name="Logits/SpatialSqueeze")
+    logits = tf.squeeze(net, [1, 2], name=model.squeeze)
     return logits, slim.softmax(logits, scope=model.predictions)

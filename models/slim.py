@@ -11,14 +11,13 @@ Two things of it no longer work; `tests/test_slim.py` says so as soon as either 
 """
 
 import contextlib
-import operator
 import warnings
 from collections.abc import Iterator
 
 import tensorflow as tf
 import tf_slim as slim
 from tensorflow.python.framework import ops
-from tf_slim import nets
+from tf_slim import nets as stock_nets
 
 from slimhub.models.catalog import Model
 
@@ -28,26 +27,22 @@ if not hasattr(ops, "Tensor"):
 # Collects the updates of the moving averages; see repair 2.
 UPDATE_OPS = "slimhub_update_ops"
 
+arg_scope = slim.arg_scope
 conv2d = slim.conv2d
+convert_collection_to_dict = slim.utils.convert_collection_to_dict
+max_pool2d = slim.max_pool2d
+nets = stock_nets
+repeat = slim.repeat
 softmax = slim.softmax
 
 
-def base(model: Model, inputs: tf.Tensor, *, scope) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-    """Builds the network up to its last feature map.
-
-    Args:
-      model: which network.
-      inputs: float32 `[batch, height, width, 3]`, rescaled as `model.rescale` says.
-      scope: the entered variable scope of the network.
-
-    Returns:
-      The last feature map, float32 `[batch, height', width', model.num_features]`, and all end points by name.
-    """
-    return operator.attrgetter(model.base)(nets)(inputs, scope=scope)
+def dropout(net: tf.Tensor, keep_prob: float, *, training: bool, name: str) -> tf.Tensor:
+    """Dropout in training, nothing else: stock Slim's is a Keras layer that no longer exists."""
+    return tf.nn.dropout(net, rate=1 - keep_prob, name=name) if training else net
 
 
 @contextlib.contextmanager
-def arg_scope(model: Model, *, training: bool, batch_norm_momentum) -> Iterator[None]:
+def network_scope(model: Model, *, training: bool, batch_norm_momentum) -> Iterator[None]:
     """Slim's own arg scope of the network, with the repairs and with constant initializers.
 
     Args:
@@ -55,21 +50,24 @@ def arg_scope(model: Model, *, training: bool, batch_norm_momentum) -> Iterator[
       training: whether batch norm uses the statistics of the batch, and adds its updates to `UPDATE_OPS`.
       batch_norm_momentum: decay of the moving averages; a float or a scalar float32 tensor.
     """
-    batch_norm_params = {
-        "is_training": training,
-        "decay": batch_norm_momentum,
-        "epsilon": model.batch_norm_epsilon,
-        "updates_collections": UPDATE_OPS,
-    }
+    norms = (
+        {}
+        if model.batch_norm is None
+        else {
+            "normalizer_fn": slim.batch_norm,
+            "normalizer_params": {
+                "is_training": training,
+                "decay": batch_norm_momentum,
+                "epsilon": model.batch_norm.epsilon,
+                "scale": model.batch_norm.gamma,
+                "updates_collections": UPDATE_OPS,
+            },
+        }
+    )
     with (
         warnings.catch_warnings(),
         tf.compat.v1.variable_scope("", custom_getter=_zero_initialized, use_resource=True),
-        slim.arg_scope(
-            [slim.conv2d],
-            weights_regularizer=slim.l2_regularizer(model.weight_decay),
-            normalizer_fn=slim.batch_norm,
-            normalizer_params=batch_norm_params,
-        ),
+        arg_scope([conv2d], weights_regularizer=slim.l2_regularizer(model.weight_decay), **norms),
     ):
         # tf_slim's layers call it, at every layer.
         warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")

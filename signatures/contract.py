@@ -21,7 +21,8 @@ class Version:
       format: of its files.
       any_image_size: else the network's default size only.
       momentum: default of batch norm's momentum; None for the network's own decay.
-      settable_momentum: whether it is an input, of the signatures `..._with_bn_hparams`.
+      settable_momentum: whether it is an input, of the signatures `..._with_bn_hparams`, in networks
+        with batch norm.
       image_module_info: whether the default image size is attached.
       changes: what was new in it.
     """
@@ -32,6 +33,17 @@ class Version:
     settable_momentum: bool
     image_module_info: bool
     changes: str
+
+    def momentum_of(self, batch_norm_decay: float | None) -> tuple[float | None, TensorSpec | None]:
+        """Batch norm's momentum by default, and the input that sets it; None for what there is not.
+
+        Args:
+          batch_norm_decay: the network's own; None if it has no batch norm.
+        """
+        if batch_norm_decay is None:
+            return None, None
+        momentum = batch_norm_decay if self.momentum is None else self.momentum
+        return momentum, BATCH_NORM_MOMENTUM if self.settable_momentum else None
 
     def images(self, image_size: tuple[int, int]) -> TensorSpec:
         """The images: RGB in [0, 1]."""
@@ -125,6 +137,11 @@ class Mode:
     signatures: tuple[Signature, ...]
     calls: tuple[Call, ...]
 
+    @property
+    def applied(self) -> tuple["Signature | Call", ...]:
+        """What shows how it runs: its signatures, or where there are none, the calls with all outputs."""
+        return self.signatures or tuple(call for call in self.calls if call.gives_dictionary)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Promise:
@@ -135,7 +152,7 @@ class Promise:
       format: of its files.
       interface: the network's part in it.
       images: the images that every signature takes.
-      momentum: default momentum of batch norm.
+      momentum: default momentum of batch norm; None if there is none.
       momentum_input: the input that sets it, if it can be set.
       modes: in the order of their tag sets on disk.
       image_module_info: attached default height and width, if any.
@@ -146,10 +163,18 @@ class Promise:
     format: Format
     interface: Interface
     images: TensorSpec
-    momentum: float
+    momentum: float | None
     momentum_input: TensorSpec | None
     modes: tuple[Mode, ...]
     image_module_info: tuple[int, int] | None
+
+    @property
+    def network_inputs(self) -> dict[str, TensorSpec]:
+        """All that the network itself takes, by name."""
+        inputs = {"images": self.images}
+        if self.momentum_input is not None:
+            inputs["batch_norm_momentum"] = self.momentum_input
+        return inputs
 
     def inputs(self, call: Call) -> tuple[str | bool, ...]:
         """All that is given in a call, tensors as their types."""
@@ -179,10 +204,9 @@ def promise(*, version: int, task: str, interface: Interface) -> Promise:
             raise ValueError(f"interface.{name}: expected it in modules for classification only")
     rules = VERSIONS[version]
     images = rules.images(interface.image_size)
-    momentum_input = BATCH_NORM_MOMENTUM if rules.settable_momentum else None
+    momentum, momentum_input = rules.momentum_of(interface.batch_norm_decay)
     named = _outputs(task, interface)
     signatures = tuple(_signatures(rules.format, task, named, images, momentum_input))
-    momentum = interface.batch_norm_decay if rules.momentum is None else rules.momentum
     calls: dict[bool, tuple[Call, ...]] = {False: (), True: ()}
     if rules.format.callable:
         calls = _calls(named[f"image_{task}"], momentum)
@@ -245,9 +269,13 @@ def _signatures(format, task, named, images, momentum_input) -> Iterator[Signatu
             yield Signature(name=f"{name}_with_bn_hparams", inputs=settable, outputs=outputs)
 
 
-def _calls(outputs: Mapping[str, TensorSpec], momentum: float) -> dict[bool, tuple[Call, ...]]:
+def _calls(
+    outputs: Mapping[str, TensorSpec], momentum: float | None
+) -> dict[bool, tuple[Call, ...]]:
     """For inference and for training. `serve` and `train` are for Keras 3, which gives images alone."""
-    defaults = {"training": False, "return_endpoints": False, "batch_norm_momentum": momentum}
+    defaults: dict[str, bool | float] = {"training": False, "return_endpoints": False}
+    if momentum is not None:
+        defaults["batch_norm_momentum"] = momentum
     main = {"default": outputs["default"]}
     calls = {}
     for training, function in ((False, "serve"), (True, "train")):

@@ -22,7 +22,7 @@ _INFERENCE_OPS = frozenset().union(
     ("VarHandleOp", "ReadVariableOp", "AssignVariableOp"),
     ("Placeholder", "PlaceholderWithDefault", "Const", "Shape", "Reshape", "Squeeze"),
     ("Conv2D", "DepthwiseConv2dNative", "BiasAdd", "FusedBatchNormV3", "Relu", "Softmax"),
-    ("MaxPool", "AvgPool", "Mean", "ConcatV2", "Mul", "Sub", "L2Loss"),
+    ("MaxPool", "AvgPool", "Mean", "ConcatV2", "AddV2", "Pad", "Mul", "Sub", "L2Loss"),
 )
 # What training needs beyond it: updates of moving averages, and dropout.
 _TRAINING_OPS = frozenset(["AssignSubVariableOp", "RandomUniform", "GreaterEqual", "SelectV2"])
@@ -138,7 +138,7 @@ SUPPORTED_COLLECTIONS = frozenset(
 # Those of its operations that TF 1.15 knows. It refuses a graph with any other, unless its
 # name begins with an underscore.
 ATTRIBUTES = frozenset().union(
-    ("T", "Tidx", "Tshape", "U", "N", "dtype", "out_type", "shape", "value"),
+    ("T", "Tidx", "Tpaddings", "Tshape", "U", "N", "dtype", "out_type", "shape", "value"),
     ("container", "shared_name", "seed", "seed2", "epsilon", "is_training", "use_cudnn_on_gpu"),
     ("strides", "ksize", "padding", "explicit_paddings", "data_format", "dilations"),
     ("keep_dims", "squeeze_dims"),

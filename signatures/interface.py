@@ -28,7 +28,7 @@ def tensor_type(dtype: str, shape: Iterable[int | None]) -> str:
     return f"{dtype} [{', '.join('?' if size is None else str(size) for size in shape)}]"
 
 
-# The graph's own rescaling of images: `scale * images`, then `- offset`.
+# The graph's own rescaling of images: `scale * images`, then `- offsets`.
 RESCALING = ("hub_input/Mul", "hub_input/Sub")
 
 
@@ -40,10 +40,12 @@ class Interface:
       scope: of all of its variables.
       image_size: default height and width.
       min_image_size: smallest height and width.
-      rescale: `(scale, offset)`; the graph computes `scale * images - offset`.
-      batch_norm_decay: momentum that the network was trained with.
+      input_scale, input_offsets: the graph computes `scale * images - offset`, with one offset for all
+        channels, or one for each.
+      batch_norm_decay: momentum that the network was trained with; None if it has no batch norm.
       weight_decay: each regularization loss is this times half the squared norm of its kernel.
       num_batch_norms: each has two moving averages.
+      behind_dropout: names of those of its tensors below that dropout acts on, in training.
       num_regularization_losses, num_variables, num_trainable_variables: in this module.
       num_parameters: numbers in all its variables, those that do not train among them.
       feature_vector: `[batch, num_features]`.
@@ -54,14 +56,16 @@ class Interface:
     scope: str
     image_size: tuple[int, int]
     min_image_size: tuple[int, int]
-    rescale: tuple[float, float]
-    batch_norm_decay: float
+    input_scale: float
+    input_offsets: tuple[float, ...]
+    batch_norm_decay: float | None
     weight_decay: float
     num_batch_norms: int
     num_regularization_losses: int
     num_variables: int
     num_trainable_variables: int
     num_parameters: int
+    behind_dropout: tuple[str, ...]
     feature_vector: TensorSpec
     logits: TensorSpec | None
     predictions: TensorSpec | None

@@ -98,24 +98,24 @@ class RunningObject:
         self.averages = {name: variables[name] for name in sorted(names)}
         self.weights = {name: variables[name] for name in sorted(variables.keys() - names)}
         self._on_disk = self.read(self.averages)
-        self._signatures = {one.name: _signature(loaded, one, promise) for one in mode.signatures}
+        self._applied = {one.name: _function(loaded, one, promise) for one in mode.applied}
 
     def run(self, images: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-        """Applies all signatures, and leaves the moving averages as they were.
+        """Applies all that `mode.applied` names, and leaves the moving averages as they were.
 
         Args:
           images: float32 `[batch, height, width, 3]`, RGB in [0, 1].
 
         Returns:
-          Arrays by signature and output key.
+          Arrays by the name of what was applied, and output key.
         """
         # With this momentum, nothing moves.
         inputs = tf.constant(images), tf.constant(1.0)
         with as_it_stands():
-            return {name: _arrays(apply(*inputs)) for name, apply in self._signatures.items()}
+            return {name: _arrays(apply(*inputs)) for name, apply in self._applied.items()}
 
     def step(self, images: np.ndarray, *, momentum: float):
-        """Applies all signatures, one after the other.
+        """Applies all that `mode.applied` names, one after the other.
 
         Afterwards, the moving averages are again as they are on disk.
 
@@ -124,12 +124,12 @@ class RunningObject:
           momentum: where it is an input.
 
         Returns:
-          Outputs as of `run`, and after each the moving averages, by signature and name.
+          Outputs as of `run`, and after each the moving averages, by its name and theirs.
         """
         outputs, averages = {}, {}
         inputs = tf.constant(images), tf.constant(momentum, tf.float32)
         with self.having(self._on_disk), as_it_stands():
-            for name, apply in self._signatures.items():
+            for name, apply in self._applied.items():
                 outputs[name] = _arrays(apply(*inputs))
                 averages[name] = self.read(self.averages)
         return outputs, averages
@@ -152,13 +152,19 @@ class RunningObject:
         return {name: variable.numpy() for name, variable in variables.items()}
 
 
-def _signature(loaded, signature: contract.Signature, promise: contract.Promise):
-    def apply(images, momentum):
-        tensors = {promise.images: images, promise.momentum_input: momentum}
-        inputs = {key: tensors[spec] for key, spec in signature.inputs.items()}
-        return loaded.signatures[signature.name](**inputs)
+def _function(loaded, one: contract.Signature | contract.Call, promise: contract.Promise):
+    """A function of images and momentum, of a signature or of a call that gives a dictionary."""
 
-    return apply
+    def apply_signature(images, momentum):
+        tensors = {promise.images: images, promise.momentum_input: momentum}
+        inputs = {key: tensors[spec] for key, spec in one.inputs.items()}
+        return loaded.signatures[one.name](**inputs)
+
+    def call(images, momentum):
+        arguments = {"batch_norm_momentum": momentum} if one.takes_momentum else {}
+        return getattr(loaded, one.function)(images, **one.arguments, **arguments)
+
+    return call if isinstance(one, contract.Call) else apply_signature
 
 
 def _arrays(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:

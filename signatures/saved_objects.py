@@ -1,6 +1,7 @@
 """Reads a TF2 SavedModel without loading it: its objects, its functions, and how they are wired."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -120,7 +121,7 @@ class Wiring:
         return {
             name: function
             for name, function in self._functions.items()
-            if any(node.op == "FusedBatchNormV3" for node in function.node_def)
+            if any(node.op == "Conv2D" for node in function.node_def)
         }
 
     def outputs(self, function: str) -> list[Source]:
@@ -232,30 +233,40 @@ def _network_calls(wiring: Wiring, sources: list[Source]) -> list[Source]:
 
 
 def is_training(function: function_pb2.FunctionDef) -> bool | None:
-    """Whether the batch norms of a network use the statistics of the batch; None if some do."""
+    """Whether the batch norms of a network use the statistics of the batch; None if some do.
+
+    Without batch norm, whether there is dropout.
+    """
     found = {
         # The default, which is not written, is true.
         "is_training" not in node.attr or node.attr["is_training"].b
         for node in function.node_def
         if node.op == "FusedBatchNormV3"
     }
+    if not found:
+        return any(node.op == "RandomUniform" for node in function.node_def)
     return found.pop() if len(found) == 1 else None
 
 
-def scalar(node: node_def_pb2.NodeDef) -> np.float32 | None:
-    """The value of a constant; None if it is not the constant of one float32.
+def constant(node: node_def_pb2.NodeDef, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The value of a constant; None if it is not a constant of float32 of that shape.
 
     Others are not looked at: whatever shape they declare would be filled.
     """
     if node.op != "Const" or "value" not in node.attr:
         return None
     tensor = node.attr["value"].tensor
-    shape = tensor.tensor_shape
-    if tensor.dtype != types_pb2.DT_FLOAT or shape.dim or shape.unknown_rank:
+    declared = None if tensor.tensor_shape.unknown_rank else tensor.tensor_shape.dim
+    if tensor.dtype != types_pb2.DT_FLOAT or declared is None:
         return None
-    if len(tensor.tensor_content) == 4:
-        return np.frombuffer(tensor.tensor_content, np.float32)[0]
-    return np.float32(tensor.float_val[0] if tensor.float_val else 0)
+    if tuple(dim.size for dim in declared) != shape:
+        return None
+    if len(tensor.tensor_content) == 4 * math.prod(shape):
+        return np.frombuffer(tensor.tensor_content, np.float32).reshape(shape)
+    # What is left out at the end is as the last one.
+    values = [*tensor.float_val] or [0.0]
+    values += values[-1:] * (math.prod(shape) - len(values))
+    return np.array(values[: math.prod(shape)], np.float32).reshape(shape)
 
 
 def name_of(given: node_def_pb2.NodeDef | str | None) -> str | None:

@@ -177,7 +177,8 @@ def attributes(subject: Subject) -> Problems:
 
 def image_range(subject: Subject) -> Problems:
     """Images in [0, 1] are rescaled in the graph to what the network was trained on."""
-    scale, offset = subject.promise.interface.rescale
+    interface = subject.promise.interface
+    scale, offsets = interface.input_scale, np.array(interface.input_offsets, np.float32)
     images = subject.images(batch=1)
     for mode, graph in subject.running():
         try:
@@ -187,9 +188,9 @@ def image_range(subject: Subject) -> Problems:
             yield f"{mode.label}: {error.args[0]}"
             continue
         rescaled = graph.session.run(last.outputs[0], {source: images})
-        found = difference(rescaled, scale * images - offset)
+        found = difference(rescaled, scale * images - offsets)
         if not found <= TOLERANCE:
-            yield f"{mode.label}: expected {scale:g} * images - {offset:g}, got a difference of {found:g}"
+            yield f"{mode.label}: expected {scale:g} * images - {offsets}, got a difference of {found:g}"
         for tensor, only in ((source, first), (first.outputs[0], last)):
             readers = [op.name for op in tensor.consumers() if op != only]
             if readers:
@@ -205,7 +206,7 @@ def moving_averages(subject: Subject) -> Problems:
         # Not with what the session held a moment ago: other checks ran it before.
         on_disk = {name: subject.module.read_variable(name) for name in found}
         yield from moved(mode.label, "outputs were run", on_disk, found)
-        if not mode.training:
+        if not mode.training or subject.promise.momentum is None:
             continue
         source = graph.graph.get_tensor_by_name(subject.promise.images.name)
         yield from _updates(mode.label, graph, {source: images}, momentum=subject.promise.momentum)

@@ -14,8 +14,8 @@ from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,
+    constant,
     is_training,
-    scalar,
     to_python,
 )
 from slimhub.signatures.subject import Subject
@@ -101,6 +101,8 @@ def networks(subject: Subject) -> Problems:
 
 def image_range(subject: Subject) -> Problems:
     """Images in [0, 1] are rescaled in the graph to what the network was trained on."""
+    interface = subject.promise.interface
+    constants = np.float32(interface.input_scale), np.array(interface.input_offsets, np.float32)
     for function in Wiring(subject.meta_graph).networks().values():
         where = function.signature.name
         nodes = {node.name: node for node in function.node_def}
@@ -109,7 +111,7 @@ def image_range(subject: Subject) -> Problems:
             yield f"{where}: expected an argument of float32, got none"
             continue
         source = images[0]
-        for name, constant in zip(RESCALING, subject.promise.interface.rescale, strict=True):
+        for name, expected in zip(RESCALING, constants, strict=True):
             readers = sorted(
                 node.name
                 for node in function.node_def
@@ -121,9 +123,9 @@ def image_range(subject: Subject) -> Problems:
             if nodes[name].op != name.rpartition("/")[2]:
                 yield f"{where} {name}: got the operation {nodes[name].op}"
             operand = [nodes.get(given.split(":")[0]) for given in nodes[name].input[1:2]]
-            found = scalar(operand[0]) if operand and operand[0] is not None else None
-            if found != np.float32(constant):
-                yield f"{where} {name}: expected the constant {constant:g}, got {found}"
+            found = constant(operand[0], expected.shape) if operand and operand[0] else None
+            if found is None or not np.array_equal(found, expected):
+                yield f"{where} {name}: expected the constant {expected}, got {found}"
             source = name
 
 
@@ -181,15 +183,10 @@ def moving_averages(subject: Subject) -> Problems:
             for name, averages in after.items():
                 yield from moved(name, "applied", on_disk, averages)
             continue
-        statistics = next(iter(after.values()))
-        yield from _misused(subject, images, outputs, statistics)
-        for momentum in (0.5, 0.75):
-            _, after = module.step(images, momentum=momentum)
-            before = on_disk
-            for name in after:
-                updates = {key: (before[key], statistics[key], after[name][key]) for key in before}
-                yield from misplaced(name, updates, momentum=momentum)
-                before = after[name]
+        if on_disk:
+            statistics = next(iter(after.values()))
+            yield from _misused(subject, images, outputs, statistics)
+            yield from _updated(module, images, on_disk, statistics)
         weights = {name: subject.module.read_variable(name) for name in module.weights}
         yield from moved("training", "applied", weights, module.read(module.weights))
 
@@ -218,6 +215,22 @@ def _kernels(subject: Subject) -> Iterator[list[str]]:
     objects = Objects(subject.meta_graph)
     for node in objects.members("regularization_losses"):
         yield objects.captured(node.function)
+
+
+def _updated(
+    module: running.RunningObject,
+    images: np.ndarray,
+    on_disk: Mapping[str, np.ndarray],
+    statistics: Mapping[str, np.ndarray],
+) -> Problems:
+    """Each application moves the averages from where the one before left them."""
+    for momentum in (0.5, 0.75):
+        _, after = module.step(images, momentum=momentum)
+        before = on_disk
+        for name in after:
+            updates = {key: (before[key], statistics[key], after[name][key]) for key in before}
+            yield from misplaced(name, updates, momentum=momentum)
+            before = after[name]
 
 
 def _misused(

@@ -10,10 +10,10 @@ from slimhub.signatures import contract
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,
+    constant,
     given_variables,
     is_training,
     name_of,
-    scalar,
 )
 from slimhub.signatures.subject import Subject
 
@@ -60,7 +60,8 @@ CHECKS = (tensor_names, shared_variables)
 def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
     """Signatures and calls, both promised and found: sources of outputs by key, and what the images
     and the momentum are expected to come from, by name; a momentum that is not given, as its value."""
-    float32 = np.float32(subject.promise.momentum)
+    default = subject.promise.momentum
+    default = None if default is None else np.float32(default)
     for signature in mode.signatures:
         if signature.name in meta_graph.signature_def:
             found = meta_graph.signature_def[signature.name]
@@ -70,7 +71,7 @@ def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
                 spec: found.inputs[key].name.removesuffix(":0") if key in found.inputs else None
                 for key, spec in signature.inputs.items()
             }
-            momentum = names.get(contract.BATCH_NORM_MOMENTUM, float32)
+            momentum = names.get(contract.BATCH_NORM_MOMENTUM, default)
             yield signature, outputs, names[subject.promise.images], momentum
     objects = Objects(meta_graph)
     for call in mode.calls:
@@ -79,11 +80,11 @@ def _wired(subject: Subject, mode: contract.Mode, meta_graph, wiring: Wiring):
         for name, inputs, _ in traces:
             if inputs == subject.promise.inputs(call):
                 outputs = dict(zip(sorted(call.outputs), wiring.outputs(name), strict=False))
-                momentum = "batch_norm_momentum" if call.takes_momentum else float32
+                momentum = "batch_norm_momentum" if call.takes_momentum else default
                 yield call, outputs, "inputs", momentum
 
 
-def _momentum(source) -> str | np.float32 | None:
+def _momentum(source) -> str | np.ndarray | None:
     """The value of a constant, the name of anything else."""
-    value = scalar(source) if isinstance(source, node_def_pb2.NodeDef) else None
+    value = constant(source, ()) if isinstance(source, node_def_pb2.NodeDef) else None
     return name_of(source) if value is None else value

@@ -22,7 +22,7 @@ USAGE = {
     "version-list": (("--version=1,3", *ONE), "--version=1,3: value should be one of <1|3|5>"),
     "version-without-value": ((*ONE, "--version"), "Missing value for flag --version"),
     "noversion": ((*ONE, "--noversion"), "Unknown command line flag 'noversion'"),
-    "model-unknown": (("--version=3", "--model=vgg_16"), "--model=vgg_16: value should be one of"),
+    "model-unknown": (("--version=3", "--model=vgg_11"), "--model=vgg_11: value should be one of"),
     "model-empty": (("--version=3", "--model="), "value should be one of"),
     "model-with-case": (("--version=3", "--model=Inception_V1"), "Inception_V1: value should be"),
     "model-path": (("--version=3", "--model=../stem"), "--model=../stem: value should be one of"),

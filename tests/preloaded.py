@@ -4,12 +4,13 @@ import gc
 
 import quietly  # noqa: F401
 import tf_slim
-from stem import STEM, STEM_BASE
+from stem import BASES, STEMS
 
 from slimhub.models import catalog
 
-tf_slim.nets.stem = STEM_BASE
-catalog.MODELS = (STEM, *catalog.MODELS)
+for name, base in BASES.items():
+    setattr(tf_slim.nets, name, base)
+catalog.MODELS = (*STEMS.values(), *catalog.MODELS)
 catalog._BY_NAME = catalog._by_name(catalog.MODELS)
 
 # The flags name all models when they are defined.

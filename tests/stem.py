@@ -1,4 +1,4 @@
-"""A small real module, and how tests break it."""
+"""Small real modules, and how tests break them."""
 
 import contextlib
 import dataclasses
@@ -19,36 +19,77 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import contract, formats, provenance
 
+# The whole networks that are small enough for most tests.
+INCEPTIONS = ("inception_v1", "inception_v2")
+
 # The first layers of Inception V1: most checks care for depth only in that it takes time.
 STEM = dataclasses.replace(
     catalog.get("inception_v1"),
     name="stem",
-    base="stem",
+    layers="stem",
     image_size=(32, 32),
     num_features=192,
-    num_batch_norms=3,
+    batch_norm=dataclasses.replace(catalog.get("inception_v1").batch_norm, count=3),
     num_regularized=4,
 )
-STEM_BASE = functools.partial(nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3")
+# The same of a family with per-channel rescaling, gamma and residual blocks,
+RESNET_STEM = dataclasses.replace(
+    catalog.get("resnet_v1_50"),
+    name="resnet_stem",
+    layers="resnet_stem",
+    scope="resnet_stem",
+    image_size=(32, 32),
+    num_features=32,
+    batch_norm=dataclasses.replace(catalog.get("resnet_v1_50").batch_norm, count=8),
+    num_regularized=9,
+)
+# and of one without batch norm, with dropout before the features, and a smallest size.
+VGG_STEM = dataclasses.replace(
+    catalog.get("vgg_16"),
+    name="vgg_stem",
+    layers=(1, 1),
+    scope="vgg_stem",
+    image_size=(28, 28),
+    min_image_size=(28, 28),
+    num_features=64,
+    num_regularized=5,
+)
+STEMS = {model.name: model for model in (STEM, RESNET_STEM, VGG_STEM)}
+BASES = {
+    STEM.layers: functools.partial(
+        nets.inception.inception_v1_base, final_endpoint="Conv2d_2c_3x3"
+    ),
+    RESNET_STEM.layers: functools.partial(
+        nets.resnet_v1.resnet_v1,
+        blocks=[nets.resnet_v1.resnet_v1_block("block1", base_depth=8, num_units=2, stride=2)],
+    ),
+}
 
 
 @contextlib.contextmanager
 def stem_in_catalog():
-    """Has the exporter find `STEM`, and nothing else, in the catalog."""
+    """Has the exporter find `STEMS`, and nothing else, in the catalog."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(nets, STEM.base, STEM_BASE, raising=False)
-        patch.setattr(catalog, "get", {STEM.name: STEM}.get)
+        for name, base in BASES.items():
+            patch.setattr(nets, name, base, raising=False)
+        patch.setattr(catalog, "get", STEMS.get)
         yield
 
 
-def export_stem(output: Path, *, versions=tuple(contract.VERSIONS)) -> Path:
-    """Exports a feature vector of `STEM` of these versions, and gives the directory of all."""
+def export_stem(
+    output: Path,
+    *,
+    versions=tuple(contract.VERSIONS),
+    model: str = STEM.name,
+    task: str = "feature_vector",
+) -> Path:
+    """Exports a small module in these versions, and gives the directory of all."""
     with stem_in_catalog():
         for version in versions:
             request = ExportRequest(
                 version=version,
-                models=(STEM.name,),
-                tasks=("feature_vector",),
+                models=(model,),
+                tasks=(task,),
                 checkpoint="synthetic",
                 output=output,
             )

@@ -7,9 +7,8 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from stem import broken_copy, ids_of, rewrite_variables
+from stem import INCEPTIONS, broken_copy, ids_of, rewrite_variables
 
-from slimhub.models import catalog
 from slimhub.signatures import (
     conformance,
     contract,
@@ -24,7 +23,7 @@ from slimhub.signatures.interface import TensorSpec
 
 GOOD = [
     pytest.param(model, task, version, marks=pytest.mark.xdist_group(f"{model}-{version}"))
-    for model in catalog.names()
+    for model in INCEPTIONS
     for task in contract.TASKS
     for version in contract.VERSIONS
 ]
@@ -162,7 +161,7 @@ OTHER_INTERFACES = {
     "losses": (dict(num_regularization_losses=4), {"regularization-losses"}),
     "image_size": (dict(image_size=(64, 64)), {"attachment"}),
     "weight_decay": (dict(weight_decay=1e-4), {"loss-values"}),
-    "rescale": (dict(rescale=(1.0, 0.0)), {"image-range"}),
+    "rescale": (dict(input_scale=1.0), {"image-range"}),
     "end_points": (dict(end_points={}), {"signature-outputs"}),
     "features": (
         dict(feature_vector=TensorSpec(name="hub_input/Sub:0", shape=(None, 7))),

@@ -9,6 +9,7 @@ from pathlib import Path
 import program
 import pytest
 from misbehaving_server import closed_url, fail, send, serving
+from stem import INCEPTIONS
 
 from slimhub.export import report
 from slimhub.export.errors import CheckError, OutputError
@@ -66,7 +67,7 @@ USAGE = {
     "unknown_version": (["--version=2"], "--version=2: value should be one of <1|3|5>"),
     "unknown_model": (
         ["--version=1", "--model=vgg"],
-        "--model=vgg: value should be one of <inception_v1|inception_v2>",
+        "--model=vgg: value should be one of <inception_v1|inception_v2|inception_v3|resnet",
     ),
     "unknown_task": (
         ["--version=1", "--task=detection"],
@@ -129,7 +130,7 @@ def test_unusable_urls(tmp_path, serve):
     assert done.code == 3
     assert f"  {server.url}: HTTP 404 Not Found\n" in done.stderr
     assert f"  {server.url}: SHA-256 " in done.stderr
-    for model in catalog.MODELS:
+    for model in map(catalog.get, INCEPTIONS):
         path = tmp_path / "cache" / "slimhub" / model.archive.name
         assert f"SHA-256 {model.archive.sha256}.\n" in done.stderr
         assert f"put it at {path}\n" in done.stderr

@@ -80,7 +80,7 @@ BREAKAGES = {
         "output-shapes",
         "finite-outputs",
         "batch-independence",
-        "deterministic-features",
+        "dropout",
         "image-sizes",
         "moving-averages",
     ),
@@ -100,7 +100,7 @@ BREAKAGES = {
         "finite-variables",
         "finite-outputs",
         "batch-independence",
-        "deterministic-features",
+        "dropout",
         "image-sizes",
     ),
     "another_handle": breakage(

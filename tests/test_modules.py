@@ -156,7 +156,7 @@ def test_features_of_both_tasks(exported, loaded, module, images):
 def test_momentum(exported, images):
     """Momentum is 0.9997 in version 1; in version 3 it is 0.99 unless it is given."""
     with running.load(exported.directory, tags=("train",)) as graph:
-        assert len(graph.collection("update_ops")) == 2 * exported.model.num_batch_norms
+        assert len(graph.collection("update_ops")) == 2 * exported.model.batch_norm.count
         update = graph.collection("update_ops")[0]
         [average] = [
             v for v in graph.collection("variables") if v.op.name == update.inputs[0].op.name

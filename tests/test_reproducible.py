@@ -8,9 +8,8 @@ from pathlib import Path
 import program
 import pytest
 import tensorflow as tf
-from stem import export_stem
+from stem import INCEPTIONS, export_stem
 
-from slimhub.models import catalog
 from slimhub.signatures import contract
 from slimhub.signatures.provenance import files_in
 
@@ -79,7 +78,7 @@ def test_command_line(stem, tmp_path):
 @pytest.mark.slow
 def test_whole_networks(module, archives, tmp_path):
     """Whole networks, exported in one run in another order, have the bytes that each has alone."""
-    version, models = 5, catalog.names()[::-1]
+    version, models = 5, INCEPTIONS[::-1]
     flags = [f"--model={name}" for name in models]
     command = [sys.executable, "-m", "slimhub.export", f"--version={version}"]
     done = subprocess.run(

@@ -97,7 +97,7 @@ def test_traced_twice(written, meta_graph):
         [is_training(node) for node in function.node_def if node.op == "FusedBatchNormV3"]
         for function in meta_graph.graph_def.library.function
     ]
-    whole = written.model.num_batch_norms
+    whole = written.model.batch_norm.count
     assert sorted(filter(None, found)) == [[False] * whole, [True] * whole]
     assert "FusedBatchNormV3" not in {node.op for node in meta_graph.graph_def.node}
 
@@ -161,7 +161,7 @@ def test_distributed_averages(written, variables):
     )
     moving = (True, tf.VariableSynchronization.ON_READ, tf.VariableAggregation.MEAN)
     weight = (False, tf.VariableSynchronization.AUTO, tf.VariableAggregation.NONE)
-    averages = 2 * written.model.num_batch_norms
+    averages = 2 * written.model.batch_norm.count
     assert found == {moving: averages, weight: len(variables) - averages}
 
 
@@ -198,5 +198,5 @@ def test_fused_at_inference(written, images):
         # With oneDNN, which TensorFlow prefers on some processors, its name is a longer one.
         if node.op.endswith("FusedConv2D") and b"FusedBatchNorm" in node.attr["fused_ops"].list.s
     ]
-    assert len(fused) == written.model.num_batch_norms
+    assert len(fused) == written.model.batch_norm.count
     assert "FusedBatchNormV3" not in {node.op for node in nodes}

@@ -36,7 +36,7 @@ def test_keras_batch_norm_is_still_broken(features):
 
 def test_repaired_batch_norm(features):
     """With the repairs, tf-slim builds the fused batch norm and collects its two updates."""
-    with slim.arg_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
+    with slim.network_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
         outputs = slim.conv2d(features, 5, [1, 1])
     types = [op.type for op in outputs.graph.get_operations()]
     assert types.count("FusedBatchNormV3") == 1
@@ -46,7 +46,7 @@ def test_repaired_batch_norm(features):
 
 def test_initializers_are_constant(features):
     """No variable starts at random."""
-    with slim.arg_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
+    with slim.network_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
         outputs = slim.conv2d(features, 5, [1, 1])
     assert not [op.type for op in outputs.graph.get_operations() if "Random" in op.type]
     assert not [op.type for op in outputs.graph.get_operations() if "Truncated" in op.type]
@@ -54,6 +54,6 @@ def test_initializers_are_constant(features):
 
 def test_quiet(features, recwarn):
     """Building a layer warns of nothing."""
-    with slim.arg_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
+    with slim.network_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
         slim.conv2d(features, 5, [1, 1])
     assert [str(warning.message) for warning in recwarn] == []

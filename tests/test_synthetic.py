@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from stem import INCEPTIONS
 
 from slimhub.export import synthetic
 from slimhub.models import catalog, network
@@ -33,9 +34,9 @@ def build(model: catalog.Model, images) -> network.Network:
     )
 
 
-@pytest.fixture(params=catalog.MODELS, ids=catalog.names())
+@pytest.fixture(params=INCEPTIONS)
 def model(request) -> catalog.Model:
-    return request.param
+    return catalog.get(request.param)
 
 
 def test_archive(archives, model):

@@ -48,7 +48,7 @@ from slimhub.signatures.saved_objects import Objects
 NOT_FINITE = (
     "finite-outputs",
     "batch-independence",
-    "deterministic-features",
+    "dropout",
     "image-sizes",
     "moving-averages",
 )
@@ -247,7 +247,7 @@ BREAKAGES = {
     "noise_on_features": breakage(
         add_noise,
         f"{TRAINING}: run twice on the same images",
-        "deterministic-features",
+        "dropout",
         "moving-averages",
     ),
     "one_size": breakage(fix_size, "{serve} 1 x 1: InvalidArgumentError: ", "image-sizes"),
@@ -267,7 +267,7 @@ BREAKAGES = {
         f"{MEAN}: with momentum 0.5, expected",
         "moving-averages",
         "batch-independence",
-        "deterministic-features",
+        "dropout",
     ),
 }
 

@@ -120,7 +120,7 @@ BREAKAGES = {
         "{} default default: 2 of 384 values are not finite",
         "finite-outputs",
         "batch-independence",
-        "deterministic-features",
+        "dropout",
         "image-sizes",
         "finite-variables",
     ),
@@ -136,9 +136,7 @@ BREAKAGES = {
     "constant": breakage(
         cut_off_images, "{} default: the same comes out for different images", "batch-independence"
     ),
-    "noise_on_features": breakage(
-        add_noise, "{train} image_feature_vector: run twice", "deterministic-features"
-    ),
+    "noise_on_features": breakage(add_noise, "{train} image_feature_vector: run twice", "dropout"),
     "another_range": breakage(scale_to_bytes, "{}: expected 2 * images - 1", "image-range"),
     "another_offset": breakage(
         lambda m: set_const(m.train, "hub_input/Sub/y", 0.0),

@@ -23,6 +23,7 @@ MODULES = tuple(
 )
 # The one module of measurements that are of one.
 MODULE = "inception_v2/classification"
+MODELS = ("inception_v1", "inception_v2")
 
 
 class Workshop:
@@ -39,7 +40,7 @@ class Workshop:
         """A directory with a V1 file of each model."""
         path = self.directory / "checkpoints"
         path.mkdir()
-        processes.run(*self.program("make_checkpoints"), path)
+        processes.run(*self.program("make_checkpoints"), path, *MODELS)
         return path
 
     def checkpoint(self, module: str) -> Path:

@@ -1,18 +1,11 @@
-"""Writes the synthetic checkpoint of every model into a directory, as V1 files: <model>.ckpt."""
+"""Writes synthetic checkpoints of models into a directory, as V1 files: <model>.ckpt."""
 
 import sys
 from pathlib import Path
 
-from slimhub.export import checkpoint_archive, synthetic
+from slimhub.export import synthetic
 from slimhub.models import catalog
 
 directory = Path(sys.argv[1])
-for model in catalog.MODELS:
-    written = synthetic.write_archive(model, into=directory)
-    checkpoint_archive.extract(
-        written,
-        member=model.archive.member,
-        max_bytes=model.archive.max_member_bytes,
-        into=directory,
-    )
-    written.unlink()
+for model in map(catalog.get, sys.argv[2:]):
+    synthetic.write_checkpoint(synthetic.weights(model), directory / model.archive.member)
