@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,8 @@ from slimhub.signatures.interface import tensor_type
 
 # What TensorFlow 2 keeps in a checkpoint beside the variables.
 _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+# Bytes of variables that are read at a time. Most networks have less.
+_PORTION = 128 << 20
 
 
 class Module(Directory):
@@ -96,6 +98,20 @@ class Module(Directory):
         return sum(
             math.prod(shapes[key]) for key in set(self._keys.values()) if dtypes[key] == tf.float32
         )
+
+    def portions(self, names: Iterable[str]) -> Iterator[dict[str, np.ndarray]]:
+        """Variables on disk, some at a time, so that large ones are not in memory together."""
+        shapes = self.checkpoint.get_variable_to_shape_map()
+        portion: dict[str, np.ndarray] = {}
+        num_bytes = 0
+        for name in sorted(names):
+            num_bytes += 4 * math.prod(shapes[self._keys[name]])
+            if portion and num_bytes > _PORTION:
+                yield portion
+                portion, num_bytes = {}, 4 * math.prod(shapes[self._keys[name]])
+            portion[name] = self.read_variable(name)
+        if portion:
+            yield portion
 
     def read_variable(self, name: str) -> np.ndarray:
         """A variable on disk. Raises whatever TensorFlow raises for one that it can't read."""

@@ -166,11 +166,12 @@ def serving(subject: Subject) -> Problems:
             )
             for op in handles
         }
-        found = graph.session.run(reads)
-    yield from differences("variable", set(subject.module.variables), set(found))
-    for name in sorted(set(subject.module.variables) & set(found)):
-        if not np.array_equal(found[name], subject.module.read_variable(name), equal_nan=True):
-            yield f"{name}: expected what is on disk, got something else"
+        yield from differences("variable", set(subject.module.variables), set(reads))
+        for on_disk in subject.module.portions(set(subject.module.variables) & set(reads)):
+            found = graph.session.run({name: reads[name] for name in on_disk})
+            for name in sorted(on_disk):
+                if not np.array_equal(found[name], on_disk[name], equal_nan=True):
+                    yield f"{name}: expected what is on disk, got something else"
 
 
 def moving_averages(subject: Subject) -> Problems:
@@ -187,8 +188,9 @@ def moving_averages(subject: Subject) -> Problems:
             statistics = next(iter(after.values()))
             yield from _misused(subject, images, outputs, statistics)
             yield from _updated(module, images, on_disk, statistics)
-        weights = {name: subject.module.read_variable(name) for name in module.weights}
-        yield from moved("training", "applied", weights, module.read(module.weights))
+        for weights in subject.module.portions(module.weights):
+            found = module.read({name: module.weights[name] for name in weights})
+            yield from moved("training", "applied", weights, found)
 
 
 GRAPH_CHECKS = (
