@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source,
 """
 
 import contextlib
+import re
 import time
 from pathlib import Path
 
@@ -15,8 +16,12 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import command_line, contract
 
-_VERSION = flags.DEFINE_enum(
-    "version", None, [str(version) for version in contract.VERSIONS], "Version to export."
+_VERSION = flags.DEFINE_string("version", None, "Version of the modules, as in their handles.")
+_INTERFACE = flags.DEFINE_enum(
+    "interface",
+    None,
+    [str(version) for version in contract.VERSIONS],
+    "Version of the contract that they keep, in a series of your own. Left out: the version itself.",
 )
 _MODEL = flags.DEFINE_multi_enum("model", catalog.names(), catalog.names(), "May repeat.")
 _TASK = flags.DEFINE_multi_enum("task", contract.TASKS, contract.TASKS, "May repeat.")
@@ -27,7 +32,9 @@ _CHECKPOINT = flags.DEFINE_string(
     "http(s) or file URL of an archive, or `synthetic`. Left out: the published archive.",
 )
 _OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of modules.")
-_HANDLE_PREFIX = flags.DEFINE_string("handle_prefix", "google/imagenet", "Of the handles.")
+_HANDLE_PREFIX = flags.DEFINE_string(
+    "handle_prefix", None, "Of the handles. Left out: that of each model."
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
 _ARCHIVE = flags.DEFINE_bool("archive", False, "Write <version>.tar.gz beside each version.")
 _ALLOW_UNUSED = flags.DEFINE_bool(
@@ -35,7 +42,12 @@ _ALLOW_UNUSED = flags.DEFINE_bool(
 )
 flags.mark_flag_as_required("version")
 flags.register_validator("output", bool, "expected a directory")
-for _NAME in ("version", "checkpoint", "output", "handle_prefix"):
+flags.register_validator(
+    "version",
+    lambda text: text is None or re.fullmatch("[1-9][0-9]{0,9}", text),
+    "expected a number, such as 3",
+)
+for _NAME in ("version", "interface", "checkpoint", "output", "handle_prefix"):
     # Given twice, one of the values would be passed over.
     flags.FLAGS[_NAME].allow_overwrite = False
 
@@ -47,6 +59,7 @@ def main(arguments: list[str]) -> int:
     try:
         request = ExportRequest(
             version=int(_VERSION.value),
+            interface=_INTERFACE.value and int(_INTERFACE.value),
             models=tuple(dict.fromkeys(_MODEL.value)),
             tasks=tuple(dict.fromkeys(_TASK.value)),
             checkpoint=_CHECKPOINT.value,

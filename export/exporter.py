@@ -88,7 +88,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
         with contextlib.ExitStack() as stack:
             source = None
             for task in request.tasks:
-                handle = request.handle(name, task)
+                handle = request.handle(model, task)
                 target = request.output / handle
                 try:
                     publish.clear_up(target)
@@ -120,7 +120,7 @@ def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contex
         found = checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
         opened = networks.Networks(
             model,
-            version=request.version,
+            version=request.contract,
             checkpoint=found.path,
             allow_unused=request.allow_unused,
             halves=halves,
@@ -135,10 +135,11 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
     with watch("building"):
         restored = source.networks.restored(task)
     provenance = Provenance(
-        handle=request.handle(model.name, task),
+        handle=request.handle(model, task),
         model=model.name,
         task=task,
         version=request.version,
+        contract=request.contract,
         status=source.checkpoint.status,
         checkpoint=source.checkpoint.files,
         files=(),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slimhub.export.errors import UsageError
 from slimhub.models import catalog
-from slimhub.signatures import contract
+from slimhub.signatures import contract, provenance
 
 # Of a part of a handle.
 NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -17,35 +17,46 @@ class ExportRequest:
     """What to export.
 
     Attributes:
-      version: whose contract the modules keep.
+      version: of the modules, the last part of their handles.
+      interface: version of the contract that they keep; None for `version`. Where these differ, the
+        modules are of a series of one's own.
       models, tasks: names; every combination is exported.
       checkpoint: see `checkpoint.resolve`.
       output: root directory of all modules.
-      handle_prefix: between `output` and the model.
+      handle_prefix: between `output` and the model; None for that of the model's record.
       overwrite: whether a version that exists is replaced, and its archive if it has one.
       archive: whether a version gets an archive, `<version>.tar.gz` beside it.
       allow_unused: whether variables of the checkpoint that nothing wants are ignored.
 
     Raises:
-      UsageError: the prefix is no path of plain names, or TensorFlow can't read from the output.
+      UsageError: no contract is known, the prefix is no path of plain names or not one's own in a series
+        of one's own, or TensorFlow can't read from the output.
     """
 
     version: int
+    interface: int | None = None
     models: tuple[str, ...] = catalog.names()
     tasks: tuple[str, ...] = contract.TASKS
     checkpoint: str | None = None
     output: Path = Path("build/modules")
-    handle_prefix: str = "google/imagenet"
+    handle_prefix: str | None = None
     overwrite: bool = False
     archive: bool = False
     allow_unused: bool = False
 
     def __post_init__(self):
-        parts = self.handle_prefix.split("/")
-        if not all(re.fullmatch(NAME, part) for part in parts):
+        self._refuse_versions()
+        parts = (self.handle_prefix or "").split("/")
+        if self.handle_prefix is not None and not all(re.fullmatch(NAME, part) for part in parts):
             raise UsageError(
                 f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
                 "'.', '_' and '-', separated by single slashes."
+            )
+        if self.contract != self.version and self._is_others(self.handle_prefix):
+            raise UsageError(
+                f"--version={self.version} --interface={self.contract}: a version that does not keep its "
+                "own contract is one of a series of your own; --handle_prefix=me/flowers gives it a name "
+                f"that is neither a default nor begins with {contract.PUBLISHER}/."
             )
         output = str(self.output)
         if re.search(r"[*?\[\\]", output):
@@ -59,5 +70,29 @@ class ExportRequest:
                 "could not load the modules from there."
             )
 
-    def handle(self, model: str, task: str) -> str:
-        return f"{self.handle_prefix}/{model}/{task}/{self.version}"
+    @property
+    def contract(self) -> int:
+        """The version of the contract that the modules keep."""
+        return self.version if self.interface is None else self.interface
+
+    def handle(self, model: catalog.Model, task: str) -> str:
+        prefix = model.handle_prefix if self.handle_prefix is None else self.handle_prefix
+        return f"{prefix}/{model.name}/{task}/{self.version}"
+
+    def _refuse_versions(self) -> None:
+        known = ", ".join(map(str, contract.VERSIONS))
+        if not 1 <= self.version <= provenance.MOST_VERSIONS:
+            raise UsageError(f"--version={self.version}: expected 1 to {provenance.MOST_VERSIONS}.")
+        if self.contract not in contract.VERSIONS:
+            raise UsageError(
+                f"--version={self.version}: that version has no contract; --interface, one of {known}, says "
+                "which one your modules keep."
+                if self.interface is None
+                else f"--interface={self.interface}: expected one of {known}."
+            )
+
+    @staticmethod
+    def _is_others(prefix: str | None) -> bool:
+        """Whether code knows other modules by that prefix, and takes versions for those of the contract."""
+        defaults = {model.handle_prefix for model in catalog.MODELS}
+        return prefix is None or prefix in defaults or prefix.split("/")[0] == contract.PUBLISHER

@@ -36,6 +36,8 @@ _VERY_DEEP = (
 _LABELS = "https://storage.googleapis.com/download.tensorflow.org/data/ImageNetLabels.txt"
 
 _INCEPTION = dict(
+    # Of the modules that Google made from these checkpoints.
+    handle_prefix="google/imagenet",
     builder="inception",
     input_scale=2.0,
     input_offsets=(1.0,),
@@ -62,6 +64,8 @@ _INCEPTION_V1_V2 = dict(
 
 # What ResNet V1 and VGG have in common: their weights are those of the papers' authors.
 _FROM_CAFFE = dict(
+    # Not Google's, under whose prefix there are none of these weights.
+    handle_prefix="slim/imagenet",
     image_size=(224, 224),
     input_scale=255.0,
     # Of RGB: `vgg_preprocessing` of the TF-Slim image classification library.

@@ -48,6 +48,8 @@ class Model:
     Attributes:
       name: as in handles, `inception_v1`.
       title: as in prose, `Inception V1`.
+      handle_prefix: what handles of its modules begin with, where nobody asks for another; the
+        publisher's own only if he published modules of these very weights.
       summary: what the architecture is, in a sentence or two.
       papers: where it is described.
       builder: the function of `bases` that builds it up to the last feature map.
@@ -74,6 +76,7 @@ class Model:
 
     name: str
     title: str
+    handle_prefix: str
     summary: str
     papers: tuple[str, ...]
     builder: str

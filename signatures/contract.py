@@ -12,6 +12,9 @@ from slimhub.signatures.interface import Interface, TensorSpec
 
 TASKS = ("classification", "feature_vector")
 
+# First name of the handles whose versions are those of the contract: code has them from elsewhere.
+PUBLISHER = "google"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Version:

@@ -23,6 +23,8 @@ STATUSES = {
 }
 
 _CHUNK = 1 << 20
+# Of the versions in a series of one's own.
+MOST_VERSIONS = 999_999
 
 # The least and the most that is plausible: whoever checks a module makes images of these sizes.
 _BOUNDS = {
@@ -71,7 +73,8 @@ class Provenance:
 
     Attributes:
       handle: `<prefix>/<model>/<task>/<version>`.
-      model, task, version: which module.
+      model, task, version: which module; the version is the handle's.
+      contract: version of the contract that it keeps, its own or, in a series of one's own, another.
       status: a key of `STATUSES`.
       checkpoint: the files that the weights were read from, the outermost first, without folders.
       files: all other files of the module, by their paths in it.
@@ -85,6 +88,7 @@ class Provenance:
     model: str
     task: str
     version: int
+    contract: int
     status: str
     checkpoint: tuple[File, ...]
     files: tuple[File, ...]
@@ -94,7 +98,7 @@ class Provenance:
 
     def promise(self) -> contract.Promise:
         """What the module promises."""
-        return contract.promise(version=self.version, task=self.task, interface=self.interface)
+        return contract.promise(version=self.contract, task=self.task, interface=self.interface)
 
     @property
     def weights(self) -> str:
@@ -128,6 +132,13 @@ def from_json(text: str) -> Provenance:
         raise ValueError(
             f"weights: with the status {provenance.status}, expected {provenance.weights!r}, got {weights!r}"
         )
+    if not 1 <= provenance.version <= MOST_VERSIONS:
+        raise ValueError(
+            f"version: expected 1 to {MOST_VERSIONS}, got {reprlib.repr(provenance.version)}"
+        )
+    if provenance.contract not in contract.VERSIONS:
+        known = ", ".join(map(str, contract.VERSIONS))
+        raise ValueError(f"contract: expected one of {known}, got {provenance.contract!r}")
     for name, (least, most) in _BOUNDS.items():
         value = getattr(provenance.interface, name)
         if not all(least <= one <= most for one in (value if type(value) is tuple else (value,))):

@@ -126,7 +126,7 @@ def module(shared, archives):
             checkpoint=str(archives),
             output=shared / "modules",
         )
-        path = request.output / request.handle(model, task)
+        path = request.output / request.handle(catalog.get(model), task)
         with _alone(path):
             if not path.exists():
                 [outcome] = exporter.export(request)

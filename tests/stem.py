@@ -82,6 +82,7 @@ def export_stem(
     versions=tuple(contract.VERSIONS),
     model: str = STEM.name,
     task: str = "feature_vector",
+    **changes,
 ) -> Path:
     """Exports a small module in these versions, and gives the directory of all."""
     with stem_in_catalog():
@@ -92,6 +93,7 @@ def export_stem(
                 tasks=(task,),
                 checkpoint="synthetic",
                 output=output,
+                **changes,
             )
             [outcome] = exporter.export(request)
             assert outcome.error is None

@@ -186,7 +186,7 @@ def test_other_interface(stem, changes, failed):
 def test_other_version(stem):
     """A module of version 3 does not keep the promise of version 1."""
     record = provenance.from_json((stem / "3" / formats.PROVENANCE).read_text())
-    promise = dataclasses.replace(record, version=1).promise()
+    promise = dataclasses.replace(record, contract=1).promise()
     found = {r.id: r.problems for r in conformance.check(stem / "3", promise=promise).failed}
     assert found.keys() == {
         "provenance",

@@ -64,7 +64,7 @@ def serve():
 USAGE = {
     # Name: the flags, and what the message says.
     "no_version": ([], "Flag --version must have a value other than None"),
-    "unknown_version": (["--version=2"], "--version=2: value should be one of <1|3|5>"),
+    "unknown_version": (["--version=2"], "--version=2: that version has no contract; --interface"),
     "unknown_model": (
         ["--version=1", "--model=vgg"],
         "--model=vgg: value should be one of <inception_v1|inception_v2|inception_v3|resnet",
@@ -75,6 +75,7 @@ USAGE = {
     ),
     "unknown_flag": (["--version=1", "--chekpoint=x"], "Unknown command line flag 'chekpoint'"),
     "stray_arguments": (["--version=1", "a.ckpt", "b"], "no flag takes: a.ckpt b"),
+    "series": (["--version=2", "--interface=3"], "--handle_prefix=me/flowers gives it a name"),
     "handle_prefix": (
         ["--version=1", "--handle_prefix=../google"],
         "--handle_prefix=../google: expected names of letters",

@@ -146,7 +146,7 @@ def test_failed_parity(request_one, write_and_then):
 
 def test_overwrite(request_one):
     """A version that exists is replaced when that is asked for, and only then."""
-    old = request_one.output / request_one.handle(STEM.name, "feature_vector")
+    old = request_one.output / request_one.handle(STEM, "feature_vector")
     old.mkdir(parents=True)
     (old / "old").write_bytes(b"old")
     [refused] = exporter.export(request_one)
@@ -216,5 +216,5 @@ def test_defaults():
     request = ExportRequest(version=3)
     assert request.models == catalog.names()
     assert request.tasks == ("classification", "feature_vector")
-    handle = request.handle("inception_v2", "classification")
+    handle = request.handle(catalog.get("inception_v2"), "classification")
     assert handle == "google/imagenet/inception_v2/classification/3"

@@ -249,7 +249,7 @@ def test_index_for_machines(get, server, stem):
     for version in (1, 3, 5):
         found, record = modules[f"{STEM}/{version}"], hub.record_of(stem / str(version))
         assert found["url"] == f"{server.url}/{STEM}/{version}"
-        assert found["version"] == version
+        assert (found["version"], found["contract"]) == (version, version)
         assert found["format"] == record.promise().format.name
         assert found["num_parameters"] == record.interface.num_parameters
         assert (found["status"], found["problem"]) == ("synthetic", None)

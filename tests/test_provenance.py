@@ -22,6 +22,7 @@ def provenance(task="classification", **changes):
         model="net",
         task=task,
         version=3,
+        contract=3,
         status="unverified",
         checkpoint=(
             File(name="net.tar.gz", num_bytes=123, sha256=SHA256),
@@ -137,7 +138,10 @@ MALFORMED = {
     "missing_words": (changed("weights", to=None), "weights: with the status unverified, expected"),
     "unknown": (changed("seal", to="x"), "the record: unknown: seal"),
     "unknown_inside": (changed("interface", "seal", to="x"), "interface: unknown: seal"),
-    "version_2": (changed("version", to=2), "version: expected one of 1, 3, 5, got 2"),
+    "contract_2": (changed("contract", to=2), "contract: expected one of 1, 3, 5, got 2"),
+    "no_contract": (changed("contract", to=None), "the record: missing: contract"),
+    "version_0": (changed("version", to=0), "version: expected 1 to 999999, got 0"),
+    "many_versions": (changed("version", to=10**6), "version: expected 1 to 999999, got 1000000"),
     "version_in_words": (changed("version", to="3"), "version: expected an integer, got '3'"),
     "version_is_true": (changed("version", to=True), "version: expected an integer, got True"),
     "task": (

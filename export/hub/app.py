@@ -228,6 +228,7 @@ def _record(entry: Entry, url: str) -> dict:
         "model": record.model,
         "task": record.task,
         "version": record.version,
+        "contract": record.contract,
         "format": record.promise().format.name,
         "num_bytes": entry.num_bytes,
         "num_parameters": record.interface.num_parameters,

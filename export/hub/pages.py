@@ -61,6 +61,7 @@ def markdown(
         outputs=_outputs(promise),
         calls=[call for mode in promise.modes for call in mode.calls],
         versions=contract.VERSIONS,
+        series=record.version != record.contract,
         provenance=formats.PROVENANCE,
     )
 
