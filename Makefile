@@ -20,10 +20,10 @@ help:  ## list the targets
 demo: $(READY)  ## export every module from synthetic weights, and use each: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3|5 [INTERFACE=1|3|5] [MODEL=...] [TASK=...] [CHECKPOINT=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
+export: $(READY)  ## export: VERSION=1|3|5 [INTERFACE=1|3|5] [MODEL=...] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
 	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(INTERFACE:%=--interface=%) $(MODEL:%=--model=%) \
 		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
-		$(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)
+		$(if $(LABELS),--labels="$(LABELS)") $(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)
 
 archive: $(READY)  ## write the archives of modules that were published without: MODULES="dir ..." [ARGS=--json]
 	@$(PY) -m slimhub.export.archive $(ARGS) $(MODULES)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import flags
 
+from slimhub.export import labels
 from slimhub.export.errors import UsageError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
@@ -31,6 +32,9 @@ _CHECKPOINT = flags.DEFINE_string(
     "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, the "
     "http(s) or file URL of an archive, or `synthetic`. Left out: the published archive.",
 )
+_LABELS = flags.DEFINE_string(
+    "labels", None, "File that names the classes, one a line, or each as Slim does: `0:daisy`."
+)
 _OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of modules.")
 _HANDLE_PREFIX = flags.DEFINE_string(
     "handle_prefix", None, "Of the handles. Left out: that of each model."
@@ -47,7 +51,7 @@ flags.register_validator(
     lambda text: text is None or re.fullmatch("[1-9][0-9]{0,9}", text),
     "expected a number, such as 3",
 )
-for _NAME in ("version", "interface", "checkpoint", "output", "handle_prefix"):
+for _NAME in ("version", "interface", "checkpoint", "labels", "output", "handle_prefix"):
     # Given twice, one of the values would be passed over.
     flags.FLAGS[_NAME].allow_overwrite = False
 
@@ -63,6 +67,7 @@ def main(arguments: list[str]) -> int:
             models=tuple(dict.fromkeys(_MODEL.value)),
             tasks=tuple(dict.fromkeys(_TASK.value)),
             checkpoint=_CHECKPOINT.value,
+            labels=None if _LABELS.value is None else labels.read(_LABELS.value),
             output=Path(_OUTPUT.value),
             handle_prefix=_HANDLE_PREFIX.value,
             overwrite=_OVERWRITE.value,

@@ -7,7 +7,8 @@ functions in the order of a hash map; and it gives every SavedModel a random num
 import hashlib
 from pathlib import Path
 
-from tensorflow.core.framework import types_pb2
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2, types_pb2
 from tensorflow.core.protobuf import fingerprint_pb2, saved_model_pb2
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 
@@ -24,6 +25,7 @@ def rewrite(directory: Path) -> None:
     path = directory / "saved_model.pb"
     saved_model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     [meta_graph] = saved_model.meta_graphs
+    _empty_assets(meta_graph)
     _drop_useless(meta_graph.graph_def)
     _rename_functions(meta_graph)
     content = saved_model.SerializeToString(deterministic=True)
@@ -34,6 +36,35 @@ def rewrite(directory: Path) -> None:
     if "uuid" in fingerprint.DESCRIPTOR.fields_by_name:
         fingerprint.uuid = str(int.from_bytes(hashlib.sha256(content).digest()[:16], "big"))
     (directory / "fingerprint.pb").write_bytes(fingerprint.SerializeToString(deterministic=True))
+
+
+def _empty_assets(meta_graph) -> None:
+    """Has an empty constant stand for the path of an asset, as TensorFlow 1 did, and nothing read it.
+
+    TensorFlow 2 has a placeholder, and a variable that is set to it: one that is none of the network's,
+    which converters would make something of.
+    """
+    if not meta_graph.asset_file_def:
+        return
+    nodes = meta_graph.graph_def.node
+    paths = {asset.tensor_info.name.partition(":")[0] for asset in meta_graph.asset_file_def}
+    variables = {
+        node.input[0]
+        for node in nodes
+        if node.op == "AssignVariableOp" and node.input[1].partition(":")[0] in paths
+    }
+    useless = {node.name for node in nodes if variables & {node.name, *node.input}}
+    kept = [node for node in nodes if node.name not in useless]
+    for node in kept:
+        node.input[:] = [name for name in node.input if name.removeprefix("^") not in useless]
+        if node.name in paths:
+            node.op = "Const"
+            node.attr.clear()
+            node.attr["dtype"].type = types_pb2.DT_STRING
+            node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b""))
+    copies = [node_def_pb2.NodeDef.FromString(node.SerializeToString()) for node in kept]
+    del nodes[:]
+    nodes.extend(copies)
 
 
 def _drop_useless(graph_def) -> None:

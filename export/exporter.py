@@ -9,7 +9,7 @@ import dataclasses
 import importlib.metadata
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -17,6 +17,7 @@ import tensorflow as tf
 from slimhub.export import (
     checkpoint,
     half,
+    labels,
     module_archive,
     networks,
     parity,
@@ -30,6 +31,7 @@ from slimhub.export.errors import CheckError, ExportError, OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import conformance, contract, formats, scratch, signals
+from slimhub.signatures import labels as label_file
 from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
@@ -125,6 +127,14 @@ def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contex
             allow_unused=request.allow_unused,
             halves=halves,
         )
+        if request.labels is not None:
+            # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.
+            labels.refuse_others(
+                request.labels,
+                model=model,
+                checkpoint=found.path.name,
+                num_classes=opened.classes_of_head,
+            )
         return _Source(checkpoint=found, networks=opened)
     except ExportError as error:
         return error
@@ -134,6 +144,8 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
     watch = _Stopwatch()
     with watch("building"):
         restored = source.networks.restored(task)
+    names = request.labels if task == "classification" else None
+    labels_file = contract.VERSIONS[request.contract].format.labels if names else None
     provenance = Provenance(
         handle=request.handle(model, task),
         model=model.name,
@@ -147,12 +159,14 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
         libraries=_libraries(),
         # Of training: what dropout acts on cannot be told from the other.
         interface=restored.definitions[True].interface,
+        labels=labels.in_words(model, num_classes=restored.num_classes, file=labels_file),
+        labels_file=labels_file,
     )
     promise = provenance.promise()
     with contextlib.ExitStack() as stack:
         with watch("writing"):
             staging = stack.enter_context(publish.staging(target, overwrite=request.overwrite))
-            _write(staging, provenance, restored)
+            _write(staging, provenance, restored, names)
         with watch("checking"):
             figure = _check(staging, promise, provenance.handle, source)
             num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
@@ -195,9 +209,18 @@ class _Stopwatch:
         self.seconds[stage] = time.monotonic() - started
 
 
-def _write(directory: Path, provenance: Provenance, restored: networks.Restored) -> None:
+def _write(
+    directory: Path,
+    provenance: Provenance,
+    restored: networks.Restored,
+    names: Sequence[str] | None,
+) -> None:
     """Writes a module, and its provenance with the sums of all other files. Raises `OSError`."""
     promise = provenance.promise()
+    if names is not None:
+        path = directory / promise.labels
+        path.parent.mkdir()
+        path.write_bytes(label_file.to_bytes(names))
     try:
         writer = _WRITERS[promise.format.name]
         writer.write(
@@ -211,7 +234,7 @@ def _write(directory: Path, provenance: Provenance, restored: networks.Restored)
     signals.exit_if_stopped()
     record = dataclasses.replace(provenance, files=files_in(directory))
     path = directory / formats.PROVENANCE
-    path.parent.mkdir()
+    path.parent.mkdir(exist_ok=True)
     path.write_text(record.to_json())
 
 

@@ -55,6 +55,11 @@ class Networks:
         self._restored: Restored | None = None
         self._referred: list[worker.Result] = []
 
+    @property
+    def classes_of_head(self) -> int | None:
+        """Number of classes in the checkpoint; None if there is no head."""
+        return restore.classes_of_head(self._reader, model=self._model)
+
     def restored(self, task: str) -> Restored:
         """What a module of that task is written from.
 

@@ -22,6 +22,7 @@ class ExportRequest:
         modules are of a series of one's own.
       models, tasks: names; every combination is exported.
       checkpoint: see `checkpoint.resolve`.
+      labels: names of the classes, in their order; None for none.
       output: root directory of all modules.
       handle_prefix: between `output` and the model; None for that of the model's record.
       overwrite: whether a version that exists is replaced, and its archive if it has one.
@@ -30,7 +31,7 @@ class ExportRequest:
 
     Raises:
       UsageError: no contract is known, the prefix is no path of plain names or not one's own in a series
-        of one's own, or TensorFlow can't read from the output.
+        of one's own, there are labels for no classes, or TensorFlow can't read from the output.
     """
 
     version: int
@@ -38,6 +39,7 @@ class ExportRequest:
     models: tuple[str, ...] = catalog.names()
     tasks: tuple[str, ...] = contract.TASKS
     checkpoint: str | None = None
+    labels: tuple[str, ...] | None = None
     output: Path = Path("build/modules")
     handle_prefix: str | None = None
     overwrite: bool = False
@@ -46,6 +48,11 @@ class ExportRequest:
 
     def __post_init__(self):
         self._refuse_versions()
+        if self.labels is not None and "classification" not in self.tasks:
+            raise UsageError(
+                "--labels names classes, which modules of feature vectors do not have: leave it out, or "
+                "export --task=classification."
+            )
         parts = (self.handle_prefix or "").split("/")
         if self.handle_prefix is not None and not all(re.fullmatch(NAME, part) for part in parts):
             raise UsageError(

@@ -78,8 +78,13 @@ def guarded(path: Path, what: str = "") -> Iterator[None]:
 
 def num_classes(reader: Reader, *, model: Model) -> int:
     """Number of classes of the head in the checkpoint; the published one's if there is no head."""
+    return classes_of_head(reader, model=model) or model.num_classes
+
+
+def classes_of_head(reader: Reader, *, model: Model) -> int | None:
+    """Number of classes of the head in the checkpoint; None if there is no head, or an empty one."""
     shape = reader.shapes.get(f"{model.scope}/{model.head}/weights", ())
-    return (shape[-1] if len(shape) == 4 else 0) or model.num_classes
+    return (shape[-1] if len(shape) == 4 else None) or None
 
 
 def restore(

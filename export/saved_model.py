@@ -15,6 +15,8 @@ What TensorFlow 2 loads from it is an object:
         `tf.Variable`s with Slim's names, sorted by name.
     obj.regularization_losses
         Functions without arguments, each of which gives a float32 scalar.
+    obj.labels.asset_path
+        The file that names the classes, if the module has one.
 
 Signatures have the tag `serve`. Those named `..._with_bn_hparams` run in training mode, the
 counterpart of the tag set {"train"} of version 3, so THEY MOVE THE MOVING AVERAGES of whoever
@@ -49,7 +51,7 @@ def write(
     definitions: Mapping[bool, slim_graph.Definition],
     weights: Mapping[str, np.ndarray],
 ) -> None:
-    """Writes a module into an existing, empty directory.
+    """Writes a module into an existing directory, which holds nothing but the labels, if there are any.
 
     Args:
       directory: where to.
@@ -75,6 +77,8 @@ def write(
     }
     root.regularization_losses = list(_losses(definitions[False], root.variables))
     _add_calls(root, promise, networks)
+    if promise.assets:
+        root.labels = tf.saved_model.Asset(str(directory / promise.labels))
     signatures = {
         signature.name: _signature(signature, promise, networks[mode.training])
         for mode in promise.modes
@@ -82,8 +86,9 @@ def write(
     }
     tf.saved_model.save(root, str(directory), signatures=signatures)
     canonical.rewrite(directory)
-    # Nothing here has assets, which TensorFlow makes a directory for.
-    (directory / "assets").rmdir()
+    if not promise.assets:
+        # TensorFlow makes a directory for them nevertheless.
+        (directory / "assets").rmdir()
 
 
 def _variable(name: str, value: np.ndarray, *, trainable: bool) -> tf.Variable:

@@ -32,7 +32,7 @@ def write(
     definitions: Mapping[bool, slim_graph.Definition],
     weights: Mapping[str, np.ndarray],
 ) -> None:
-    """Writes a module into an existing, empty directory.
+    """Writes a module into an existing directory, which holds nothing but the labels, if there are any.
 
     Args:
       directory: where to.

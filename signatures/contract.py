@@ -6,6 +6,7 @@ no public source shows one, a comment says that it was chosen here.
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from slimhub.signatures.formats import TF1_HUB, TF2_SAVED_MODEL, Format, ModeRule
 from slimhub.signatures.interface import Interface, TensorSpec
@@ -159,6 +160,7 @@ class Promise:
       momentum_input: the input that sets it, if it can be set.
       modes: in the order of their tag sets on disk.
       image_module_info: attached default height and width, if any.
+      labels: path of the file in the module that names the classes, if there is one.
     """
 
     version: int
@@ -170,6 +172,18 @@ class Promise:
     momentum_input: TensorSpec | None
     modes: tuple[Mode, ...]
     image_module_info: tuple[int, int] | None
+    labels: str | None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that the directory holds."""
+        return (*self.format.files, *([self.labels] if self.labels else []))
+
+    @property
+    def assets(self) -> tuple[str, ...]:
+        """Names of the files in `assets/`, of which TensorFlow makes objects."""
+        paths = map(PurePosixPath, self.files)
+        return tuple(path.name for path in paths if path.parent.name == "assets")
 
     @property
     def network_inputs(self) -> dict[str, TensorSpec]:
@@ -193,11 +207,12 @@ class Promise:
         return found
 
 
-def promise(*, version: int, task: str, interface: Interface) -> Promise:
-    """The promise of a module.
+def promise(*, version: int, task: str, interface: Interface, labels: bool = False) -> Promise:
+    """The promise of a module; `labels` says whether it names its classes.
 
     Raises:
-      ValueError: the version or the task has no contract, or the interface is that of another task.
+      ValueError: the version or the task has no contract, or the interface is that of another task,
+        or there are no classes to name.
     """
     for what, value, known in (("version", version, VERSIONS), ("task", task, TASKS)):
         if value not in known:
@@ -205,6 +220,8 @@ def promise(*, version: int, task: str, interface: Interface) -> Promise:
     for name in ("logits", "predictions"):
         if (getattr(interface, name) is not None) != (task == "classification"):
             raise ValueError(f"interface.{name}: expected it in modules for classification only")
+    if labels and task != "classification":
+        raise ValueError("labels_file: expected it in modules for classification only")
     rules = VERSIONS[version]
     images = rules.images(interface.image_size)
     momentum, momentum_input = rules.momentum_of(interface.batch_norm_decay)
@@ -223,6 +240,7 @@ def promise(*, version: int, task: str, interface: Interface) -> Promise:
         momentum_input=momentum_input,
         modes=tuple(_mode(rule, signatures, calls) for rule in rules.format.modes),
         image_module_info=interface.image_size if rules.image_module_info else None,
+        labels=rules.format.labels if labels else None,
     )
 
 

@@ -62,7 +62,8 @@ class Format:
 
     Attributes:
       name: as people know it.
-      files: all that the directory holds.
+      files: all that the directory holds, but for the labels.
+      labels: where names of classes are, if a module has them; in `assets/`, TensorFlow knows of it.
       modes: in the order of their tag sets on disk.
       main: name of the signature that stands for the module's task.
       main_input: its input.
@@ -75,6 +76,7 @@ class Format:
 
     name: str
     files: tuple[str, ...]
+    labels: str
     modes: tuple[ModeRule, ...]
     main: str
     main_input: str
@@ -88,6 +90,7 @@ class Format:
 TF1_HUB = Format(
     name="TF1 Hub",
     files=(*_SAVED_MODEL_FILES, FORMAT_MARKER),
+    labels="assets.extra/labels.txt",
     modes=(
         ModeRule(label="{}", tags=(), training=False),
         ModeRule(label="{train}", tags=("train",), training=True),
@@ -103,6 +106,7 @@ TF1_HUB = Format(
 TF2_SAVED_MODEL = Format(
     name="TF2 SavedModel",
     files=(*_SAVED_MODEL_FILES, "fingerprint.pb"),
+    labels="assets/labels.txt",
     modes=(
         ModeRule(label="{serve}", tags=("serve",), training=False, takes_momentum=False),
         ModeRule(label="{serve} training", tags=("serve",), training=True, takes_momentum=True),

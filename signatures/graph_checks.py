@@ -1,13 +1,16 @@
 """Checks of what is on disk, without running it. Each yields what is wrong, one line a problem."""
 
+import collections
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
 
 from slimhub.signatures import contract
+from slimhub.signatures import labels as label_file
 from slimhub.signatures.directory import differences
 from slimhub.signatures.interface import tensor_type
 from slimhub.signatures.module import all_nodes
@@ -16,12 +19,14 @@ from slimhub.signatures.subject import Subject
 
 Problems = Iterator[str]
 
+# What stands for an asset; whoever loads the module puts its path there.
+_NO_PATH = attr_value_pb2.AttrValue(tensor=tf.make_tensor_proto(b""))
 _LOCAL_PATH = re.compile(r"file:|~?/|[A-Za-z]:\\")
 
 
 def files(subject: Subject) -> Problems:
     """It consists of the promised files only."""
-    yield from differences("file", set(subject.promise.format.files), set(subject.module.files))
+    yield from differences("file", set(subject.promise.files), set(subject.module.files))
 
 
 def checksums(subject: Subject) -> Problems:
@@ -42,7 +47,7 @@ def provenance(subject: Subject) -> Problems:
             yield f"expected the name of a file without its folder, got {file.name}"
     found = record.promise()
     if found != subject.promise:
-        yield from _fields("", subject.promise, found, ("version", "task"))
+        yield from _fields("", subject.promise, found, ("version", "task", "labels"))
         yield from _fields("interface.", subject.promise.interface, found.interface)
 
 
@@ -106,8 +111,7 @@ def finite_variables(subject: Subject) -> Problems:
 def devices_and_paths(subject: Subject) -> Problems:
     """No graph names a device or a local path."""
     for label, _, meta_graph in subject.meta_graphs():
-        for asset in meta_graph.asset_file_def:
-            yield f"{label} {asset.tensor_info.name}: the asset {asset.filename}"
+        yield from (f"{label} {what}" for what in _assets(subject.promise, meta_graph))
         for node in all_nodes(meta_graph):
             if node.device:
                 yield f"{label} {node.name}: device {node.device}"
@@ -115,6 +119,24 @@ def devices_and_paths(subject: Subject) -> Problems:
                 for value in (attr.s, *attr.list.s, *attr.tensor.string_val):
                     if _LOCAL_PATH.match(value.decode(errors="replace")):
                         yield f"{label} {node.name}: {key} is {value!r}"
+
+
+def labels(subject: Subject) -> Problems:
+    """The classes are named, a line each, where that is promised."""
+    name = subject.promise.labels
+    if name is None:
+        return
+    content = subject.module.read(name, most=label_file.MOST_BYTES)
+    try:
+        found = label_file.parse(content)
+    except ValueError as error:
+        yield f"{name}: {error}"
+        return
+    if content != label_file.to_bytes(found):
+        yield f"{name}: the last line has no end"
+    expected = subject.promise.interface.logits.shape[1]
+    if len(found) != expected:
+        yield f"{name}: expected {expected} classes, a line each, got {len(found)}"
 
 
 CHECKS = (
@@ -128,9 +150,28 @@ CHECKS = (
     default_output,
     operations,
     devices_and_paths,
+    labels,
     parameters,
     finite_variables,
 )
+
+
+def _assets(promise: contract.Promise, meta_graph) -> Problems:
+    """Assets that are not promised, or of whose places the graph says more than nothing."""
+    nodes = {node.name: node for node in meta_graph.graph_def.node}
+    missing = collections.Counter(promise.assets)
+    for asset in meta_graph.asset_file_def:
+        name = asset.tensor_info.name
+        if not missing[asset.filename]:
+            yield f"{name}: the asset {asset.filename}"
+            continue
+        missing[asset.filename] -= 1
+        node = nodes.get(name.removesuffix(":0"))
+        # Indexing a protobuf map by a missing key would add it.
+        value = node.attr["value"] if node is not None and "value" in node.attr else None
+        if value != _NO_PATH or node.op != "Const":
+            yield f"{name}: expected an empty constant for the asset {asset.filename}"
+    yield from (f"no asset {name}" for name in missing.elements())
 
 
 def _sets(tag_sets) -> str:

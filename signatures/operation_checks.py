@@ -14,7 +14,8 @@ from slimhub.signatures.subject import Subject
 
 Problems = Iterator[str]
 
-# All that objects of a module are. TensorFlow runs functions of others when it loads them.
+# All that objects of a module are, with `asset` where one is promised. TensorFlow runs functions of
+# others when it loads them.
 _KINDS = ("user_object", "function", "bare_concrete_function", "variable")
 _CLASSES = ("_generic_user_object", "trackable_list_wrapper", "signature_map")
 
@@ -41,19 +42,20 @@ def operations(subject: Subject) -> Problems:
         library = meta_graph.graph_def.library.function
         for name in _repeated(function.signature.name for function in library):
             yield f"{label} has several functions named {name}"
+        kinds = (*_KINDS, "asset") if subject.promise.assets else _KINDS
         for number, node in enumerate(meta_graph.object_graph_def.nodes):
-            yield from (f"{label} object {number}: {what}" for what in _foreign(node))
+            yield from (f"{label} object {number}: {what}" for what in _foreign(node, kinds))
 
 
 def _repeated(names: Iterable[str]) -> list[str]:
     return sorted(name for name, count in collections.Counter(names).items() if count > 1)
 
 
-def _foreign(node: saved_object_graph_pb2.SavedObject) -> Problems:
+def _foreign(node: saved_object_graph_pb2.SavedObject, kinds: tuple[str, ...]) -> Problems:
     """What an object has that makes TensorFlow run more than its constructor."""
     kind = node.WhichOneof("kind")
-    if kind not in _KINDS:
-        yield f"expected one of {', '.join(_KINDS)}, got {kind or 'nothing'}"
+    if kind not in kinds:
+        yield f"expected one of {', '.join(kinds)}, got {kind or 'nothing'}"
     if kind == "user_object" and node.user_object.identifier not in _CLASSES:
         yield f"expected one of {', '.join(_CLASSES)}, got {node.user_object.identifier}"
     for field in ("registered_name", "registered_saver", "saveable_objects"):

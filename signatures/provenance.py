@@ -82,6 +82,8 @@ class Provenance:
         relative to the largest magnitude.
       libraries: versions of those that wrote it, by name.
       interface: the network's part in the contract.
+      labels: which class is which, in words; None if nobody knows, or there are none.
+      labels_file: path of the file in the module that names the classes, if there is one.
     """
 
     handle: str
@@ -95,10 +97,17 @@ class Provenance:
     parity_tolerance: float
     libraries: Mapping[str, str]
     interface: Interface
+    labels: str | None
+    labels_file: str | None
 
     def promise(self) -> contract.Promise:
         """What the module promises."""
-        return contract.promise(version=self.contract, task=self.task, interface=self.interface)
+        return contract.promise(
+            version=self.contract,
+            task=self.task,
+            interface=self.interface,
+            labels=self.labels_file is not None,
+        )
 
     @property
     def weights(self) -> str:
@@ -155,7 +164,11 @@ def from_json(text: str) -> Provenance:
         found = getattr(provenance.interface, name)
         if found is not None and len(found.shape) != 2:
             raise ValueError(f"interface.{name}: expected two dimensions, got {found.type}")
-    provenance.promise()
+    promise = provenance.promise()
+    if provenance.labels_file != promise.labels:
+        raise ValueError(
+            f"labels_file: expected {promise.labels!r}, got {reprlib.repr(provenance.labels_file)}"
+        )
     written = provenance.to_json()
     if text != written:
         expected = json.loads(written)["sha256"]

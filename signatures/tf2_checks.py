@@ -81,6 +81,14 @@ def calls(subject: Subject) -> Problems:
                 yield f"{call.name}: expected {expected}, got {traces[inputs]}"
 
 
+def assets(subject: Subject) -> Problems:
+    """What is loaded has the file that names the classes, where that is promised, as `labels`."""
+    [expected] = subject.promise.assets or [None]
+    found = Objects(subject.meta_graph).asset("labels")
+    if found != expected:
+        yield f"expected the attribute labels to be the asset {expected}, got {found}"
+
+
 def networks(subject: Subject) -> Problems:
     """It has the network once for inference and once for training, with every batch norm and its updates."""
     num_batch_norms = subject.promise.interface.num_batch_norms
@@ -196,6 +204,7 @@ def moving_averages(subject: Subject) -> Problems:
 GRAPH_CHECKS = (
     variables,
     calls,
+    assets,
     *wiring_checks.CHECKS,
     networks,
     image_range,

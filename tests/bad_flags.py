@@ -57,6 +57,25 @@ USAGE = {
         ("--version=2", "--interface=3", "--handle_prefix=google", *ONE),
         "neither a default nor begins with google/",
     ),
+    "labels-empty": (("--version=3", "--labels=", *ONE), "--labels= can't be read: No such file"),
+    "labels-absent": (
+        ("--version=3", "--labels=l.txt", *ONE),
+        "--labels=l.txt can't be read: No such",
+    ),
+    "labels-directory": (
+        ("--version=3", "--labels=.", *ONE),
+        "--labels=. can't be used: it is no f",
+    ),
+    "labels-device": (
+        ("--version=3", "--labels=/dev/zero", *ONE),
+        "/dev/zero can't be used: it is no",
+    ),
+    "labels-nul": (("--version=3", "--labels=a\0b", *ONE), "can't be used: embedded null byte"),
+    "labels-without-value": (("--version=3", *ONE, "--labels"), "Missing value for flag --labels"),
+    "two-labels": (
+        ("--version=3", "--labels=a", "--labels=b", *ONE),
+        "--labels=b: already defined as a",
+    ),
     "version-without-value": ((*ONE, "--version"), "Missing value for flag --version"),
     "noversion": ((*ONE, "--noversion"), "Unknown command line flag 'noversion'"),
     "model-unknown": (("--version=3", "--model=vgg_11"), "--model=vgg_11: value should be one of"),
@@ -145,6 +164,14 @@ def made(make_one) -> object:
     return lambda good, directory: make_one(directory)
 
 
+def with_labels(content) -> object:
+    def make(good: Good, directory: Path) -> None:
+        (directory / ARCHIVE).write_bytes(good.archive)
+        (directory / "labels.txt").write_bytes(content(good))
+
+    return make
+
+
 def links_to_itself(directory: Path) -> None:
     (directory / V1).symlink_to(V1)
 
@@ -208,6 +235,25 @@ PLACES = {
     ),
 }
 
+# What `--labels` names, and what the message says of it; the checkpoint has 1001 classes.
+LABELS = {
+    "archive": (
+        lambda good: good.archive,
+        "--labels=labels.txt can't be used: it has more than 1048576",
+    ),
+    "binary": (lambda good: good.v2[".index"], "labels.txt can't be used: line "),
+    "none": (lambda good: b"", "--labels=labels.txt can't be used: it names no class"),
+    "other-number": (
+        lambda good: b"daisy\nrose\n",
+        "--labels names 2 classes, and inception_v1.ckpt has 1001: expected a line for each",
+    ),
+    "no-background": (
+        lambda good: b"".join(b"%d\n" % number for number in range(1000)),
+        "names 1000 classes, and inception_v1.ckpt has 1001: expected a line for each class of the "
+        "head, InceptionV1/Logits/Conv2d_0c_1x1. Does the first one, the background class",
+    ),
+}
+
 
 def corpus() -> Iterator[Bad]:
     for name, (flags, says) in USAGE.items():
@@ -216,3 +262,7 @@ def corpus() -> Iterator[Bad]:
         yield Bad(id=f"source-{name}", flags=(f"--checkpoint={source}",), says=says)
     for name, (source, make, says) in PLACES.items():
         yield Bad(id=f"place-{name}", make=make, flags=(f"--checkpoint={source}",), says=says)
+    for name, (content, says) in LABELS.items():
+        flags = ("--version=3", *ONE, f"--checkpoint={ARCHIVE}", "--labels=labels.txt")
+        make = with_labels(content)
+        yield Bad(id=f"labels-{name}", make=make, flags=flags, whole=True, code=2, says=says)

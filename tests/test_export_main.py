@@ -80,6 +80,7 @@ USAGE = {
         ["--version=1", "--handle_prefix=../google"],
         "--handle_prefix=../google: expected names of letters",
     ),
+    "labels": (["--version=1", "--labels=absent"], "--labels=absent can't be read: No such file"),
     "output": (["--version=1", "--output=a[b]"], "--output=a[b]: TensorFlow takes"),
 }
 

@@ -15,6 +15,7 @@ from slimhub.export.hub import pages, rendering
 from slimhub.export.hub.shelf import Shelf
 from slimhub.models import catalog
 from slimhub.signatures import contract, formats
+from slimhub.signatures.interface import TensorSpec
 from slimhub.signatures.provenance import STATUSES
 
 pytestmark = pytest.mark.xdist_group("hub")
@@ -170,6 +171,26 @@ def test_hostile_records(entry, text):
     assert found == headings
     shown = "".join(document.itertext())
     assert rendering.printable(text) in shown
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_labels(entry, text):
+    """So does what a record says of classes, and what a file names them."""
+    logits = TensorSpec(name="x:0", shape=(None, 3))
+    interface = dataclasses.replace(entry().record.interface, logits=logits, predictions=logits)
+    bad = entry(task="classification", interface=interface, labels=text)
+    good = entry(task="classification", interface=interface, labels="plain")
+    for hostile, plain in (
+        (page(bad), page(good)),
+        (rendering.listing(["a", text]), rendering.listing(["a", "b"])),
+    ):
+        document, expected = (
+            parsed(f"<!DOCTYPE html><title>x</title>{rendering.to_html(one).body}")
+            for one in (hostile, plain)
+        )
+        for name in ("script", "img", "b", "h1", "h2", "td", "a", "pre", "li"):
+            assert len(elements(document, name)) == len(elements(expected, name)), name
+        assert rendering.printable(text) in "".join(document.itertext())
 
 
 def test_odd_records(entry):

@@ -53,6 +53,8 @@ def provenance(task="classification", **changes):
                 "Net/mask": TensorSpec(name="Net/mask:0", shape=(), dtype="int64"),
             },
         ),
+        labels="Class 0 is nothing." if task == "classification" else None,
+        labels_file=None,
     )
     return Provenance(**{**fields, **changes})
 

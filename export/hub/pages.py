@@ -1,13 +1,15 @@
 """The documentation of a module, printed from the catalog, the contract and its own provenance."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 
 from slimhub.export.hub import portraits, rendering, snippets
 from slimhub.export.hub.portrait import Portrait
 from slimhub.export.hub.shelf import Entry
 from slimhub.models import catalog
-from slimhub.signatures import contract, formats
+from slimhub.signatures import contract, formats, labels
 from slimhub.signatures.contract import Promise
+from slimhub.signatures.directory import Directory, UnreadableError
 from slimhub.signatures.interface import TensorSpec
 
 # Where a hub serves pictures: no handle begins like this.
@@ -38,6 +40,7 @@ def markdown(
     except KeyError:
         # Of another release, which knew more networks.
         model = None
+    names = _names(entry, promise)
     warning, _, meaning = record.weights.partition(": ")
     drawn = isinstance(portrait, Portrait)
     return rendering.render(
@@ -49,6 +52,8 @@ def markdown(
         model=model,
         warning=warning if meaning else None,
         meaning=meaning,
+        names=names
+        and [f"{index:>{len(str(len(names)))}}  {one}" for index, one in enumerate(names)],
         where=where,
         links=url if links is None else links,
         pictures=f"{PICTURES}/{portraits.name_of(entry)}",
@@ -72,6 +77,20 @@ def siblings(entry: Entry, handles: Iterable[str]) -> list[str]:
     if network[-1:] != [entry.record.model]:
         return []
     return [one for one in handles if one.split("/")[:-2] == network and one != entry.handle]
+
+
+def _names(entry: Entry, promise: Promise) -> tuple[str, ...]:
+    """Of the classes, if the module has a file of them that is as it was recorded, and one indeed."""
+    recorded = {file.name: file.sha256 for file in entry.record.files}
+    try:
+        if promise.labels in recorded:
+            content = Directory(entry.directory).read(promise.labels, most=labels.MOST_BYTES)
+            if hashlib.sha256(content).hexdigest() == recorded[promise.labels]:
+                return labels.parse(content)
+    except (UnreadableError, ValueError):
+        # Replaced meanwhile, or a stranger's; `make check` tells which.
+        pass
+    return ()
 
 
 def _signatures(promise: Promise) -> list[tuple[contract.Signature, str]]:

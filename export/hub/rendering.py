@@ -21,6 +21,9 @@ from slimhub.signatures.printable import printable
 # What Markdown may take for more than text; a dot does so only behind a number at the begin of a line.
 _PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|~&\"-]|(?<=\d)[.](?=\s))")
 
+# Of what is shown at once; longer ones scroll by themselves.
+_MOST_LINES = 40
+
 
 def render(template: str, **values) -> str:
     """A template of `templates/`; in HTML, values are escaped."""
@@ -41,6 +44,7 @@ def _environment() -> jinja2.Environment:
         "cell": cell,
         "code": code,
         "text": text,
+        "listing": listing,
         "breakable": breakable,
         "shape": shape,
         "size": filesize.decimal,
@@ -65,6 +69,13 @@ def cell(value) -> str:
 def text(value) -> str:
     """Markdown that shows it as plain text, whatever it is."""
     return _PUNCTUATION.sub(r"\\\1", printable(str(value)))
+
+
+def listing(lines: Iterable[str]) -> str:
+    """Markdown that shows lines as they are, whatever is in them."""
+    shown = "\n".join(map(printable, lines))
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence}text\n{shown}\n{fence}"
 
 
 def shape(sizes: Iterable[int | None]) -> str:
@@ -136,7 +147,8 @@ def _table_open(self, tokens: list[Token], at: int, options, env) -> str:
 def _fence(self, tokens: list[Token], at: int, options, env) -> str:
     language = tokens[at].info.strip() or "text"
     content = markupsafe.escape(tokens[at].content)
-    return f'<pre tabindex="0"><code class="language-{language}">{content}</code></pre>\n'
+    size = ' class="long"' if content.count("\n") > _MOST_LINES else ""
+    return f'<pre tabindex="0"{size}><code class="language-{language}">{content}</code></pre>\n'
 
 
 def _code_inline(self, tokens: list[Token], at: int, options, env) -> str:
