@@ -287,7 +287,7 @@ def test_breakage(labelled, tmp_path, version, change, id, says):
     assert says in failed[id]
 
 
-def test_missing_file(labelled, tmp_path):
+def test_missing_labels(labelled, tmp_path):
     """A module that lacks the file that it promises fails the check of its files, and is not run."""
     report = conformance.check(broken_copy(labelled / "5", tmp_path / "5", no_file))
     assert "file missing: assets/labels.txt" in report.failed[0].problems

@@ -134,7 +134,7 @@ MALFORMED = {
     "list": ("[]", "the record: expected an object, got []"),
     "null": ("null", "the record: expected an object, got None"),
     "deep": ("[" * 100_000, "nested too deeply"),
-    "empty_record": ("{}", "the record: missing: checkpoint, files, handle"),
+    "empty_record": ("{}", "the record: missing: checkpoint, contract, files, handle"),
     "missing": (changed("handle", to=None), "the record: missing: handle"),
     "missing_inside": (changed("interface", "scope", to=None), "interface: missing: scope"),
     "missing_words": (changed("weights", to=None), "weights: with the status unverified, expected"),
@@ -177,6 +177,11 @@ MALFORMED = {
         changed("interface", "end_points", to={'x"]\n# a': SPEC}),
         "interface.end_points: expected names like Scope/Layer",
     ),
+    "labels_file": (
+        changed("labels_file", to="../labels.txt"),
+        "labels_file: expected 'assets.extra/labels.txt', got '../labels.txt'",
+    ),
+    "labels": (changed("labels", to=["a"]), "labels: expected a string, got ['a']"),
     "no_vector": (
         changed("interface", "logits", "shape", to=[]),
         "interface.logits: expected two dimensions, got float32 []",
