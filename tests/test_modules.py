@@ -189,7 +189,10 @@ def test_provenance(exported):
         == f"google/imagenet/{exported.model.name}/{exported.task}/{exported.version}"
     )
     assert (record["model"], record["task"]) == (exported.model.name, exported.task)
-    assert record["version"] == exported.version
+    assert record["version"] == record["contract"] == exported.version
+    classifies = exported.task == "classification"
+    assert record["labels"] == (exported.model.labels if classifies else None)
+    assert record["labels_file"] is None
     assert record["status"] == "unverified"
     assert record["weights"].startswith("UNVERIFIED")
     assert [file["name"] for file in record["checkpoint"]] == [

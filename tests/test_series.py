@@ -13,6 +13,9 @@ from slimhub.models import catalog
 from slimhub.signatures import conformance, contract
 from slimhub.signatures.provenance import files_in
 
+# One worker exports them, once.
+pytestmark = pytest.mark.xdist_group("series")
+
 FLOWERS = "me/flowers/stem/feature_vector"
 
 
