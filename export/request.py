@@ -6,7 +6,7 @@ from pathlib import Path
 
 from slimhub.export.errors import UsageError
 from slimhub.models import catalog
-from slimhub.signatures import contract, provenance
+from slimhub.signatures import contract, provenance, versions
 
 # Of a part of a handle.
 NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
@@ -63,7 +63,7 @@ class ExportRequest:
             raise UsageError(
                 f"--version={self.version} --interface={self.contract}: a version that does not keep its "
                 "own contract is one of a series of your own; --handle_prefix=me/flowers gives it a name "
-                f"that is neither a default nor begins with {contract.PUBLISHER}/."
+                f"that is neither a default nor begins with {versions.PUBLISHER}/."
             )
         output = str(self.output)
         if re.search(r"[*?\[\\]", output):
@@ -102,4 +102,4 @@ class ExportRequest:
     def _is_others(prefix: str | None) -> bool:
         """Whether code knows other modules by that prefix, and takes versions for those of the contract."""
         defaults = {model.handle_prefix for model in catalog.MODELS}
-        return prefix is None or prefix in defaults or prefix.split("/")[0] == contract.PUBLISHER
+        return prefix is None or prefix in defaults or prefix.split("/")[0] == versions.PUBLISHER

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
-from slimhub.signatures import contract
+from slimhub.signatures import contract, versions
 from slimhub.signatures import labels as label_file
 from slimhub.signatures.directory import differences
 from slimhub.signatures.interface import tensor_type
@@ -40,8 +40,8 @@ def provenance(subject: Subject) -> Problems:
     tail = f"{record.model}/{record.task}/{record.version}"
     if not f"/{record.handle}".endswith(f"/{tail}"):
         yield f"expected a handle that ends with {tail}, got {record.handle}"
-    if record.contract != record.version and record.handle.split("/")[0] == contract.PUBLISHER:
-        yield f"expected a handle that does not begin with {contract.PUBLISHER}/, as version {record.version} keeps the contract of version {record.contract}"
+    if record.contract != record.version and record.handle.split("/")[0] == versions.PUBLISHER:
+        yield f"expected a handle that does not begin with {versions.PUBLISHER}/, as version {record.version} keeps the contract of version {record.contract}"
     for file in record.checkpoint:
         if PurePath(file.name).name != file.name:
             yield f"expected the name of a file without its folder, got {file.name}"

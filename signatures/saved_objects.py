@@ -22,33 +22,22 @@ class Objects:
       root: what `tf.saved_model.load` gives.
 
     Raises:
-      UnreadableError: from the constructor and from all methods, if an object names another, a
-        function or an asset that is not there.
+      UnreadableError: from the constructor and from all methods, if an object names another, or a
+        function, that is not there.
     """
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef):
         self._graph = meta_graph.object_graph_def
-        self._assets = meta_graph.asset_file_def
         self.root = self._object(0)
 
     def function(self, name: str) -> saved_object_graph_pb2.SavedFunction | None:
         """The function that is that attribute of the root."""
-        found = self._child(name)
+        found = self.child(name)
         return found.function if found is not None and found.HasField("function") else None
-
-    def asset(self, name: str) -> str | None:
-        """File name of the asset that is that attribute of the root."""
-        found = self._child(name)
-        if found is None or not found.HasField("asset"):
-            return None
-        index = found.asset.asset_file_def_index
-        if not 0 <= index < len(self._assets):
-            raise UnreadableError(f"there is no asset {index}, of {len(self._assets)}")
-        return self._assets[index].filename
 
     def members(self, name: str) -> list[saved_object_graph_pb2.SavedObject]:
         """Those of the list that is that attribute of the root."""
-        found = self._child(name)
+        found = self.child(name)
         children = [] if found is None else found.children
         return [self._object(child.node_id) for child in children]
 
@@ -74,7 +63,8 @@ class Objects:
             for name, concrete in self._graph.concrete_functions.items()
         }
 
-    def _child(self, name: str) -> saved_object_graph_pb2.SavedObject | None:
+    def child(self, name: str) -> saved_object_graph_pb2.SavedObject | None:
+        """That attribute of the root."""
         for child in self.root.children:
             if child.local_name == name:
                 return self._object(child.node_id)

@@ -83,8 +83,12 @@ def calls(subject: Subject) -> Problems:
 
 def assets(subject: Subject) -> Problems:
     """What is loaded has the file that names the classes, where that is promised, as `labels`."""
+    files = [asset.filename for asset in subject.meta_graph.asset_file_def]
+    found = Objects(subject.meta_graph).child("labels")
+    if found is not None:
+        index = found.asset.asset_file_def_index if found.HasField("asset") else -1
+        found = files[index] if 0 <= index < len(files) else "something else"
     [expected] = subject.promise.assets or [None]
-    found = Objects(subject.meta_graph).asset("labels")
     if found != expected:
         yield f"expected the attribute labels to be the asset {expected}, got {found}"
 

@@ -66,3 +66,10 @@ def test_imports_without_tensorflow():
     """The catalog can be read without the seconds that importing TensorFlow takes."""
     code = "import sys; import slimhub.models.catalog; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_handle_prefixes():
+    """Only what Google made modules from has handles that begin as Google's do."""
+    for model in catalog.MODELS:
+        published = "Google made the modules of that name from them" in model.origin
+        assert model.handle_prefix == ("google/imagenet" if published else "slim/imagenet")

@@ -8,7 +8,7 @@ import shutil
 import html5lib
 import pytest
 import tensorflow as tf
-from stem import STEM, broken_copy, export_stem, node, sign, stem_in_catalog
+from stem import STEM, STEMS, broken_copy, export_stem, node, sign, stem_in_catalog
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -35,7 +35,7 @@ PLACES = {3: "assets.extra/labels.txt", 5: "assets/labels.txt"}
 def flowers():
     """Has the small network have three classes, here only."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stem.STEM", FLOWERS)
+        patch.setitem(STEMS, FLOWERS.name, FLOWERS)
         yield
 
 
@@ -276,7 +276,7 @@ BREAKAGES = {
     "another_asset": (5, another_asset, "devices-and-paths", "{serve} x:0: the asset labels.txt"),
     "another_tensor": (5, another_tensor, "devices-and-paths", "expected an empty constant for"),
     "forgotten": (5, forget, "assets", "to be the asset labels.txt, got None"),
-    "out_of_range": (5, out_of_range, "assets", "there is no asset 7, of 1"),
+    "out_of_range": (5, out_of_range, "assets", "to be the asset labels.txt, got something else"),
 }
 
 
