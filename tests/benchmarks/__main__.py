@@ -14,13 +14,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import exporting, fine_tuning, inference, loading, machine, report, serving, sizes
+from benchmarks import (
+    exporting,
+    fine_tuning,
+    inference,
+    large,
+    loading,
+    machine,
+    report,
+    serving,
+    sizes,
+)
 from benchmarks.errors import BenchmarkError, MissingPeerError
 from benchmarks.workshop import Workshop
 
 _BUILD = Path("build")
 _GROUPS = {
     "exporting": exporting,
+    "large": large,
     "size": sizes,
     "loading": loading,
     "inference": inference,

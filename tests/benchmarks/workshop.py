@@ -37,11 +37,15 @@ class Workshop:
 
     @functools.cached_property
     def checkpoints(self) -> Path:
-        """A directory with a V1 file of each model."""
+        """A directory with a V1 file of each of `MODELS`."""
         path = self.directory / "checkpoints"
         path.mkdir()
         processes.run(*self.program("make_checkpoints"), path, *MODELS)
         return path
+
+    def write_checkpoint(self, model: str) -> None:
+        """Writes that of another model beside them."""
+        processes.run(*self.program("make_checkpoints"), self.checkpoints, model)
 
     def checkpoint(self, module: str) -> Path:
         """The V1 file of a module's model."""
@@ -66,7 +70,8 @@ class Workshop:
         """Our command line that exports one module, or all."""
         command = [sys.executable, "-m", "slimhub.export", f"--version={version}", "--json"]
         if modules == MODULES:
-            return [*command, f"--checkpoint={self.checkpoints}", f"--output={output}"]
+            models = [f"--model={model}" for model in MODELS]
+            return [*command, *models, f"--checkpoint={self.checkpoints}", f"--output={output}"]
         [module] = modules
         model, task = module.split("/")
         checkpoint = f"--checkpoint={self.checkpoint(module)}"
