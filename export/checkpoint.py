@@ -34,6 +34,11 @@ class Checkpoint:
     files: tuple[File, ...]
     places: tuple[Path, ...]
 
+    @property
+    def num_bytes(self) -> int:
+        """Of all its files, an archive beside what is in it."""
+        return sum(file.num_bytes for file in self.files)
+
     def refuse_changed(self) -> None:
         """Raises `SourceError` unless what was read is what was recorded."""
         for file, place in zip(self.files, self.places, strict=True):

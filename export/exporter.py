@@ -36,6 +36,8 @@ from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
 
+# Bytes of a checkpoint from which on both modes at the same time would take too much memory.
+_LARGE = 256 << 20
 _WRITERS = {formats.TF1_HUB.name: tf1_hub, formats.TF2_SAVED_MODEL.name: saved_model}
 
 
@@ -81,10 +83,9 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
       other: a process with a `Half` for training, which then works at the same time as this one;
         None does everything here.
     """
-    halves = {
-        False: worker.Here(half.Half(training=False)),
-        True: other or worker.Here(half.Half(training=True)),
-    }
+    halves = _one_after_the_other()
+    if other is not None:
+        halves[True] = other
     for name in request.models:
         model = catalog.get(name)
         with contextlib.ExitStack() as stack:
@@ -104,6 +105,11 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
                     yield Outcome(handle=handle, error=error)
 
 
+def _one_after_the_other() -> dict[bool, networks.Caller]:
+    """Halves of an export that are never in memory together."""
+    return {training: worker.Here(half.Half(training=training)) for training in (False, True)}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Source:
     """A model's checkpoint and Slim graphs."""
@@ -115,7 +121,7 @@ class _Source:
 def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contextlib.ExitStack):
     """The source, or the error that every task of the model then shares."""
     try:
-        workdir = stack.enter_context(scratch.temporary())
+        workdir, given = (stack.enter_context(scratch.temporary()) for _ in range(2))
     except OSError as error:
         return OutputError(f"There is no temporary directory (TMPDIR chooses one): {error}")
     try:
@@ -125,7 +131,8 @@ def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contex
             version=request.contract,
             checkpoint=found.path,
             allow_unused=request.allow_unused,
-            halves=halves,
+            halves=halves if found.num_bytes < _LARGE else _one_after_the_other(),
+            workdir=given,
         )
         if request.labels is not None:
             # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.

@@ -12,7 +12,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from slimhub.export import parity, reference, slim_graph
-from slimhub.export.errors import CheckError
+from slimhub.export.errors import CheckError, OutputError
 from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
 from slimhub.signatures import conformance, contract
@@ -50,15 +50,22 @@ class Half:
         )
         return slim_graph.define(model, self._built)
 
-    def refer(self, checkpoint: Path) -> None:
-        """Runs the Slim graph from a checkpoint.
+    def refer(self, checkpoint: Path, *, into: Path) -> None:
+        """Runs the Slim graph from a checkpoint, and keeps what it gives in a directory.
 
         Raises:
           SourceError: it can't be restored.
           CheckError: the graph can't be run, for want of memory perhaps.
+          OutputError: the directory can't be written.
         """
         try:
-            self._references = reference.run(self._model, self._built, checkpoint=checkpoint)
+            self._references = reference.run(
+                self._model, self._built, checkpoint=checkpoint, into=into
+            )
+        except OSError as error:
+            raise OutputError(
+                f"What the Slim graph gives can't be kept (TMPDIR chooses another place): {error}"
+            ) from error
         except tf.errors.OpError as error:
             raise CheckError(
                 f"The Slim graph of {self._model.name} can't be run: {reason(error)}"

@@ -39,6 +39,7 @@ class Networks:
         checkpoint: Path,
         allow_unused: bool,
         halves: Mapping[bool, Caller],
+        workdir: Path,
     ):
         """Opens the checkpoint. Raises `SourceError`.
 
@@ -48,7 +49,9 @@ class Networks:
           checkpoint: what they are restored from.
           allow_unused: as for `restore.restore`.
           halves: callers of the `half.Half` for inference and, by `True`, of that for training.
+          workdir: an existing directory for what the graphs give.
         """
+        self._workdir = workdir
         self._model, self._version, self._checkpoint = model, version, checkpoint
         self._allow_unused, self._halves = allow_unused, halves
         self._reader = restore.Reader(checkpoint)
@@ -71,7 +74,8 @@ class Networks:
             self._restored = None
             self._restored = self._restore(task)
             self._referred = [
-                caller.call("refer", self._checkpoint) for caller in self._halves.values()
+                caller.call("refer", self._checkpoint, into=self._workdir / str(training))
+                for training, caller in self._halves.items()
             ]
         if task == "classification" or self._restored.num_classes is None:
             return self._restored

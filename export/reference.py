@@ -2,13 +2,14 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from slimhub.export import restore
+from slimhub.export.kept import Kept
 from slimhub.export.slim_graph import SlimGraph
 from slimhub.models.catalog import Model
 from slimhub.signatures import running
@@ -53,19 +54,21 @@ class Reference:
         return dataclasses.replace(self, losses=losses, noise=noise)
 
 
-def run(model: Model, built: SlimGraph, *, checkpoint: Path) -> list[Reference]:
+def run(model: Model, built: SlimGraph, *, checkpoint: Path, into: Path) -> list[Reference]:
     """Runs a Slim graph on noise of several batch and image sizes.
 
     Args:
       model: whose graph it is.
       built: its graph, of either mode.
       checkpoint: what `tf.compat.v1.train.Saver` restores it from.
+      into: a directory for what it gives, which can be large.
 
     Returns:
       What it gives for each batch, always with the moving averages of the checkpoint.
 
     Raises:
       SourceError: the checkpoint can't be restored.
+      OSError: the directory can't be written.
       tf.errors.OpError: the graph can't be run.
     """
     network = built.network
@@ -74,6 +77,7 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path) -> list[Reference]:
         for variable in network.variables
         if variable.op.name.endswith(MOVING_AVERAGES)
     }
+    batches = _batches(model, any_size=None in built.images.shape[1:3].as_list())
     feeds = {} if built.momentum is None else {built.momentum: MOMENTUM}
     fetches = (
         {tensor.name: tensor for tensor in network.outputs},
@@ -83,13 +87,16 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path) -> list[Reference]:
     )
     references = []
     with _session(built) as (session, restore_from):
-        for images in _batches(model, any_size=None in built.images.shape[1:3].as_list()):
-            restore_from(checkpoint)
+        restore_from(checkpoint, network.variables)
+        for index, images in enumerate(batches):
+            if index and averages:
+                # Nothing else has moved.
+                restore_from(checkpoint, averages.values())
             tensors, losses, noise, _ = session.run(fetches, {**feeds, built.images: images})
             references.append(
                 Reference(
                     images=images,
-                    tensors=tensors,
+                    tensors=Kept(tensors, into=into / str(index)),
                     losses=losses,
                     averages=session.run(averages),
                     noise=noise,
@@ -100,15 +107,13 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path) -> list[Reference]:
 
 @contextlib.contextmanager
 def _session(built: SlimGraph):
-    """A session on the graph, and a function that restores a checkpoint into it."""
+    """A session on the graph, and a function that restores variables of a checkpoint into it."""
     # Not as the default graph: the module beside it may run eagerly.
     with contextlib.closing(running.session(built.graph)) as session:
-        with built.graph.as_default():
-            saver = tf.compat.v1.train.Saver(built.network.variables)
 
-        def restore_from(checkpoint: Path) -> None:
+        def restore_from(checkpoint: Path, variables: Iterable[tf.Variable]) -> None:
             with built.graph.as_default(), restore.guarded(checkpoint):
-                saver.restore(session, str(checkpoint))
+                tf.compat.v1.train.Saver(list(variables)).restore(session, str(checkpoint))
 
         yield session, restore_from
 
