@@ -2,13 +2,15 @@
 
 One process at a time downloads an archive: it holds a lock on `<name>.lock` and fills
 `<name>.part`, which a failure leaves behind, so that the next run continues there.
-Only a file of the right size and SHA-256 is ever moved to the archive's own name.
+Only a file of the right size and SHA-256 is ever moved to the archive's own name. Of one whose
+SHA-256 nobody published, only a whole gzip of the size that the server declared.
 """
 
 import contextlib
 import dataclasses
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,9 @@ import tenacity
 from rich import progress
 from rich.console import Console
 
+from slimhub.export import integrity
 from slimhub.export.errors import DownloadError
 from slimhub.models.catalog import Archive
-from slimhub.signatures.provenance import sha256
 
 _CHUNK = 1 << 16
 # 0.5, 1 and 2 seconds: without a network, two urls of two archives take a quarter of a minute.
@@ -62,7 +64,7 @@ def fetch(
       wait: the pause between two attempts.
 
     Returns:
-      `cache / archive.name`, a file with the archive's size and SHA-256.
+      `cache / archive.name`, a file with the archive's size and SHA-256, where these are known.
 
     Raises:
       DownloadError: no url led to the archive, or the cache can't be used.
@@ -70,12 +72,12 @@ def fetch(
     path = cache / archive.name
     tried: list[str] = []
     try:
-        if _mismatch(path, archive) is None:
+        if integrity.mismatch(path, archive) is None:
             return path
         cache.mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
         with _locked(path.with_name(f"{archive.name}.lock"), console=console):
-            mismatch = _mismatch(path, archive)
+            mismatch = integrity.mismatch(path, archive)
             # Whoever held the lock may have brought it.
             if mismatch is None:
                 return path
@@ -102,25 +104,11 @@ def _message(path: Path, archive: Archive, *, tried: list[str]) -> str:
         [
             f"{archive.name} could not be fetched. Tried:",
             *(f"  {place}" for place in tried),
-            f"Expected {archive.num_bytes} bytes, SHA-256 {archive.sha256}.",
+            f"Expected {integrity.expected(archive)}.",
             f"To bring it by hand, download it elsewhere, then put it at {path}",
             f"or pass --checkpoint=/path/to/{archive.name}",
         ]
     )
-
-
-def _mismatch(path: Path, archive: Archive) -> str | None:
-    """In which way the file is not the archive, or None if it is."""
-    try:
-        num_bytes = path.stat().st_size
-    except FileNotFoundError:
-        return "not there"
-    if num_bytes != archive.num_bytes:
-        return f"{num_bytes} bytes, expected {archive.num_bytes}"
-    found = sha256(path)
-    if found != archive.sha256:
-        return f"SHA-256 {found}, expected {archive.sha256}"
-    return None
 
 
 @contextlib.contextmanager
@@ -193,7 +181,10 @@ class _Download:
         # that is worth a second round, which starts from nothing.
         for _ in range(2):
             resumed = self.retrying(self._receive, url)
-            mismatch = _mismatch(self.part, self.archive)
+            mismatch = integrity.mismatch(self.part, self.archive)
+            # Without a known sum, nothing else tells a part of another file, or a page to sign in.
+            if mismatch is None and self.archive.sha256 is None:
+                mismatch = integrity.damage(self.part)
             if mismatch is None:
                 return
             self.part.unlink()
@@ -203,20 +194,21 @@ class _Download:
 
     def _receive(self, url: str) -> bool:
         """Requests what the part lacks. Returns whether the answer continued a part."""
-        have = self.part.stat().st_size if self.part.exists() else 0
+        start = self.part.stat().st_size if self.part.exists() else 0
         # A part that lacks nothing was not found right, or it would not be one any more.
-        start = have if have < self.archive.num_bytes else 0
+        if self.archive.num_bytes is not None and start >= self.archive.num_bytes:
+            start = 0
         # Anything but identity would change the bytes whose sum is known.
         headers = {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         with _get(url, headers=headers, timeout=self.timeout) as response:
-            start = self._examine(response, start=start)
-            self._append(response, start=start)
+            start, size = self._examine(response, start=start)
+            self._append(response, start=start, expected=size)
         return start > 0
 
-    def _examine(self, response: requests.Response, *, start: int) -> int:
-        """Refuses an answer by its header. Returns where in the archive its body begins."""
+    def _examine(self, response: requests.Response, *, start: int) -> tuple[int, int]:
+        """Refuses an answer by its header. Returns where its body begins, and the archive's size."""
         code = response.status_code
         status = f"HTTP {code} {response.reason}"
         content_range = response.headers.get("Content-Range", "none")
@@ -233,15 +225,18 @@ class _Download:
         length = response.headers.get("Content-Length")
         # A server may ignore that a range was asked for.
         start = start if code == 206 else 0
+        if self.archive.num_bytes is None:
+            if not re.fullmatch("[0-9]+", length or ""):
+                raise _Failure(f"Content-Length {length}, which must tell when all of it is there")
+            return start, start + int(length)
         expected = self.archive.num_bytes - start
         if length not in (None, str(expected)):
             raise _Failure(f"Content-Length {length}, expected {expected}")
-        return start
+        return start, self.archive.num_bytes
 
-    def _append(self, response: requests.Response, *, start: int) -> None:
-        expected = self.archive.num_bytes
+    def _append(self, response: requests.Response, *, start: int, expected: int) -> None:
         size = start
-        self.bar.reset(self.task, completed=size)
+        self.bar.reset(self.task, completed=size, total=expected)
         with self.part.open("ab" if start else "wb") as file:
             for chunk in _body(response):
                 size += len(chunk)
