@@ -13,7 +13,7 @@ from absl import flags
 
 from slimhub.export import labels
 from slimhub.export.errors import UsageError
-from slimhub.export.request import ExportRequest
+from slimhub.export.request import AUTO, ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import command_line, contract
 
@@ -24,13 +24,29 @@ _INTERFACE = flags.DEFINE_enum(
     [str(version) for version in contract.VERSIONS],
     "Version of the contract that they keep, in a series of your own. Left out: the version itself.",
 )
-_MODEL = flags.DEFINE_multi_enum("model", catalog.names(), catalog.names(), "May repeat.")
+_MODEL = flags.DEFINE_multi_enum(
+    "model",
+    catalog.names(),
+    (*catalog.names(), AUTO),
+    "May repeat. `auto`: the network that the checkpoint is of, by the scopes of its variables.",
+)
 _TASK = flags.DEFINE_multi_enum("task", contract.TASKS, contract.TASKS, "May repeat.")
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, the "
-    "http(s) or file URL of an archive, or `synthetic`. Left out: the published archive.",
+    "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, that of "
+    "a training, whose newest is taken, the http(s) or file URL of an archive, or `synthetic`. Left "
+    "out: the published archive.",
+)
+_SHA256 = flags.DEFINE_string(
+    "sha256",
+    None,
+    "What the archive or the V1 file must have, in hexadecimal, or nothing is exported. For one model.",
+)
+_MOVING_AVERAGES = flags.DEFINE_bool(
+    "moving_averages",
+    False,
+    "Export the moving averages that the training kept of the weights, in place of these.",
 )
 _LABELS = flags.DEFINE_string(
     "labels", None, "File that names the classes, one a line, or each as Slim does: `0:daisy`."
@@ -51,7 +67,15 @@ flags.register_validator(
     lambda text: text is None or re.fullmatch("[1-9][0-9]{0,9}", text),
     "expected a number, such as 3",
 )
-for _NAME in ("version", "interface", "checkpoint", "labels", "output", "handle_prefix"):
+for _NAME in (
+    "version",
+    "interface",
+    "checkpoint",
+    "sha256",
+    "labels",
+    "output",
+    "handle_prefix",
+):
     # Given twice, one of the values would be passed over.
     flags.FLAGS[_NAME].allow_overwrite = False
 
@@ -68,6 +92,8 @@ def main(arguments: list[str]) -> int:
             tasks=tuple(dict.fromkeys(_TASK.value)),
             checkpoint=_CHECKPOINT.value,
             labels=None if _LABELS.value is None else labels.read(_LABELS.value),
+            sha256=_SHA256.value and _SHA256.value.lower(),
+            moving_averages=_MOVING_AVERAGES.value,
             output=Path(_OUTPUT.value),
             handle_prefix=_HANDLE_PREFIX.value,
             overwrite=_OVERWRITE.value,

@@ -2,18 +2,25 @@
 
 import dataclasses
 import glob
+import os
 import re
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 
-from slimhub.export import checkpoint_archive, download, synthetic
+from slimhub.export import checkpoint_archive, download, synthetic, training_directory
 from slimhub.export.errors import SourceError
-from slimhub.models.catalog import Archive, Model
+from slimhub.export.request import SYNTHETIC
+from slimhub.models import catalog
+from slimhub.models.catalog import Model
 from slimhub.signatures.provenance import File
 
-SYNTHETIC = "synthetic"
 _ARCHIVES = (".tar.gz", ".tgz")
+_OF_KERAS = (".h5", ".hdf5", ".keras")
+_NO_KERAS = (
+    "whose weights are not those of TF-Slim's networks. Expected a checkpoint of TensorFlow 1."
+)
 # In a path: what TensorFlow takes for a pattern, and bytes that aren't UTF-8, which it can't take.
 _UNUSABLE = re.compile("[*?[\\\\\udc80-\udcff]")
 
@@ -24,12 +31,14 @@ class Checkpoint:
 
     Attributes:
       path: what TensorFlow's readers take: the file of a V1 checkpoint, or the prefix of a V2 one.
-      status: `verified`, `unverified` or `synthetic`.
+      taken: what was found where the weights were looked for, a path or `synthetic`.
+      status: one of `provenance.STATUSES`.
       files: those that it is read from, an archive before its member, as they were at first.
       places: of these files.
     """
 
     path: Path
+    taken: str
     status: str
     files: tuple[File, ...]
     places: tuple[Path, ...]
@@ -53,34 +62,27 @@ class Checkpoint:
                 )
 
 
-def resolve(source: str | None, *, model: Model, workdir: Path) -> Checkpoint:
-    """Brings a checkpoint of `model` onto the disk.
+def resolve(
+    source: str | None, *, model: Model | None, workdir: Path, sha256: str | None = None
+) -> Checkpoint:
+    """Brings a checkpoint onto the disk.
 
     Args:
-      source: a V1 file, a V2 prefix, an archive, a directory with one of these, a URL of an
-        archive, or `synthetic`; None for the published archive, from the cache or downloaded.
-      model: which network.
+      source: a V1 file, a V2 prefix, an archive, a directory with one of these, that of a training,
+        a URL of an archive, or `synthetic`; None for the published archive, from the cache or
+        downloaded.
+      model: which network it is of; None for any, if the source is on disk.
       workdir: an empty directory to unpack into.
+      sha256: what the archive, or the V1 file, must have.
 
     Raises:
       CheckpointError: there is no such checkpoint, or it can't be brought here.
     """
+    finder = _Finder(
+        models=catalog.MODELS if model is None else (model,), workdir=workdir, sha256=sha256
+    )
     try:
-        if source == SYNTHETIC:
-            path = synthetic.write_archive(model, into=workdir)
-            return _unpack(path, model=model, workdir=workdir, status="synthetic")
-        if source is None:
-            return _unpack(_download(model.archive), model=model, workdir=workdir)
-        url = _url(source)
-        if url.scheme in ("http", "https"):
-            elsewhere = dataclasses.replace(model.archive, urls=(source,))
-            return _unpack(_download(elsewhere), model=model, workdir=workdir)
-        path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
-        if path.is_dir():
-            path = _in_directory(path, model)
-        if path.name.endswith(_ARCHIVES) and path.is_file():
-            return _unpack(path, model=model, workdir=workdir)
-        return _bare(path, workdir=workdir)
+        return finder.find(source)
     except OSError as error:
         raise SourceError(f"--checkpoint={source} can't be used: {error}") from error
 
@@ -99,52 +101,168 @@ def _url(source: str) -> urllib.parse.SplitResult:
     return url
 
 
-def _download(published: Archive) -> Path:
-    return download.fetch(published, cache=download.default_cache())
+def in_directory(directory: Path, models: Sequence[Model]) -> Path:
+    """What a directory holds: an archive, a V1 file, or a V2 prefix.
 
-
-def _unpack(path: Path, *, model: Model, workdir: Path, status: str | None = None) -> Checkpoint:
-    published = model.archive
-    source = File.read(path)
-    if status is None:
-        status = "verified" if source.sha256 == published.sha256 else "unverified"
-    member = checkpoint_archive.extract(
-        path, member=published.member, max_bytes=published.max_member_bytes, into=workdir
+    Raises:
+      SourceError: it holds none that one of the networks could have, or several.
+    """
+    named = {path for model in models if (path := _named(directory, model)) is not None}
+    newest = training_directory.newest(directory)
+    if newest is not None:
+        named = {path for path in named if os.path.realpath(path) != os.path.realpath(newest)}
+    found = sorted(named | {newest} - {None})
+    if len(found) == 1:
+        return found[0]
+    if found:
+        said = f", whose state file names {newest} as the newest" if newest else ""
+        raise SourceError(
+            f"There is more than one checkpoint in {directory.absolute()}{said}: "
+            f"{', '.join(path.name for path in found)}. Name one, --checkpoint={found[0]}"
+        )
+    names = " or ".join(model.name for model in models)
+    tried = dict.fromkeys(name for model in models for name in _names(model))
+    raise SourceError(
+        f"There is no checkpoint of {names} in {directory.absolute()}. Tried: {', '.join(tried)}, "
+        f"{training_directory.STATE}. {_instead(directory)}"
     )
-    return Checkpoint(
-        path=member,
-        status=status,
-        files=(source, File.read(member)),
-        places=(path, member),
-    )
 
 
-def _bare(path: Path, *, workdir: Path) -> Checkpoint:
-    """A checkpoint outside an archive: nobody published sums of these."""
-    if path.suffix == ".index" and path.is_file():
-        path = path.with_suffix("")
+def _names(model: Model) -> list[str]:
+    """Of the files that a directory may hold, the preferred ones first."""
+    archives, prefixes = (model.archive.name, f"{model.name}.tar.gz"), _prefixes(model)
+    return [*archives, prefixes[0], *(f"{prefix}.index" for prefix in prefixes)]
+
+
+def _prefixes(model: Model) -> tuple[str, str]:
+    return model.archive.member, model.name
+
+
+def _named(directory: Path, model: Model) -> Path | None:
+    for name in _names(model):
+        if (directory / name).is_file():
+            return directory / name.removesuffix(".index")
+    return None
+
+
+def _instead(directory: Path) -> str:
+    """What else a directory without a checkpoint holds."""
+    if (directory / "saved_model.pb").is_file():
+        return (
+            "It is a SavedModel; if TensorFlow 1 wrote it, its weights are a checkpoint: "
+            f"--checkpoint={directory / 'variables' / 'variables'}"
+        )
+    keras = sorted(path.name for path in directory.iterdir() if path.suffix in _OF_KERAS)
+    if keras:
+        return f"It holds files of Keras, {', '.join(keras[:3])}, {_NO_KERAS}"
+    return training_directory.what_is_there(directory)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Finder:
+    """Finds a checkpoint; attributes as the arguments of `resolve`, all networks that it may be of."""
+
+    models: Sequence[Model]
+    workdir: Path
+    sha256: str | None
+
+    def find(self, source: str | None) -> Checkpoint:
+        if source == SYNTHETIC:
+            path = synthetic.write_archive(self._model, into=self.workdir)
+            return self._unpack(path, status=SYNTHETIC)
+        if source is None:
+            return self._unpack(self._download())
+        url = _url(source)
+        if url.scheme in ("http", "https"):
+            return self._unpack(self._download(source))
+        path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
+        if path.is_dir():
+            path = in_directory(path, self.models)
+        if path.name.endswith(_ARCHIVES) and path.is_file():
+            return self._unpack(path)
+        return self._bare(path)
+
+    @property
+    def _model(self) -> Model:
+        """The one network; what is not on disk can't be of any."""
+        [model] = self.models
+        return model
+
+    def _download(self, *urls: str) -> Path:
+        archive = self._model.archive
+        if urls:
+            archive = dataclasses.replace(archive, urls=urls)
+        if self.sha256 not in (None, archive.sha256):
+            # Another file than the published one, of which nothing else is known.
+            archive = dataclasses.replace(archive, sha256=self.sha256, num_bytes=None)
+        return download.fetch(archive, cache=download.default_cache())
+
+    def _unpack(self, path: Path, *, status: str | None = None) -> Checkpoint:
+        source = File.read(path)
+        status = status or self._status(path, source)
+        archives = [model.archive for model in self.models]
+        member = checkpoint_archive.extract(
+            path,
+            members={archive.member: archive.max_member_bytes for archive in archives},
+            into=self.workdir,
+        )
+        return Checkpoint(
+            path=member,
+            taken=SYNTHETIC if status == SYNTHETIC else str(path),
+            status=status,
+            files=(source, File.read(member)),
+            places=(path, member),
+        )
+
+    def _bare(self, path: Path) -> Checkpoint:
+        """A checkpoint outside an archive: nobody published sums of these."""
+        if path.suffix == ".index" and path.is_file():
+            path = path.with_suffix("")
+        files = _files(path)
+        if self.sha256 is not None and len(files) > 1:
+            raise SourceError(
+                f"{path} is a V2 checkpoint, of {len(files)} files: --sha256 can only be that of an "
+                "archive or of a V1 checkpoint, which are one file. Leave it out, or pack one."
+            )
+        sources = tuple(map(File.read, files))
+        return Checkpoint(
+            path=_literal(path, files, self.workdir),
+            taken=str(path),
+            status=self._status(path, sources[0]),
+            files=sources,
+            places=tuple(files),
+        )
+
+    def _status(self, path: Path, file: File) -> str:
+        """How sure the origin of a file is. Raises `SourceError` if it is not the one it must be."""
+        if self.sha256 not in (None, file.sha256):
+            raise SourceError(
+                f"{path} is not the file that --sha256 names: expected the SHA-256 {self.sha256}, "
+                f"found {file.sha256}. Nothing was exported."
+            )
+        if any(file.sha256 == model.archive.sha256 for model in self.models):
+            return "verified"
+        return "unverified" if self.sha256 is None else "pinned"
+
+
+def _files(path: Path) -> list[Path]:
+    """Those of a checkpoint outside an archive. Raises `SourceError`."""
     index = path.with_name(path.name + ".index")
     data = path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*")
     shards = sorted(filter(Path.is_file, data))
     if path.is_file():
-        files = [path]
-    elif index.is_file() and shards:
-        files = [index, *shards]
-    elif index.is_file() or shards:
+        if path.suffix in _OF_KERAS:
+            raise SourceError(f"{path} is a file of Keras, {_NO_KERAS}")
+        return [path]
+    if index.is_file() and shards:
+        return [index, *shards]
+    if index.is_file() or shards:
         found = index.name if index.is_file() else ", ".join(shard.name for shard in shards)
         raise SourceError(
             f"{path} is half a V2 checkpoint: of its .index and .data-*-of-* files only {found} is there."
         )
-    else:
-        raise SourceError(
-            f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
-        )
-    sources = tuple(map(File.read, files))
-    return Checkpoint(
-        path=_literal(path, files, workdir),
-        status="unverified",
-        files=sources,
-        places=tuple(files),
+    raise SourceError(
+        f"There is no checkpoint at {path}: tried it as a V1 file and as the prefix of a V2 checkpoint."
     )
 
 
@@ -155,18 +273,3 @@ def _literal(path: Path, files: list[Path], workdir: Path) -> Path:
     for file in files:
         (workdir / _UNUSABLE.sub("_", file.name)).symlink_to(file.absolute())
     return workdir / _UNUSABLE.sub("_", path.name)
-
-
-def _in_directory(directory: Path, model: Model) -> Path:
-    archives = (model.archive.name, f"{model.name}.tar.gz")
-    prefixes = (model.archive.member, model.name)
-    for name in (*archives, model.archive.member):
-        if (directory / name).is_file():
-            return directory / name
-    for prefix in prefixes:
-        if (directory / f"{prefix}.index").is_file():
-            return directory / prefix
-    tried = [*archives, model.archive.member, *(f"{prefix}.index" for prefix in prefixes)]
-    raise SourceError(
-        f"There is no checkpoint of {model.name} in {directory.absolute()}. Tried: {', '.join(tried)}."
-    )

@@ -23,12 +23,13 @@ from slimhub.export import (
     parity,
     publish,
     reasons,
+    recognition,
     saved_model,
     tf1_hub,
     worker,
 )
 from slimhub.export.errors import CheckError, ExportError, OutputError
-from slimhub.export.request import ExportRequest
+from slimhub.export.request import AUTO, ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import conformance, contract, formats, scratch, signals
 from slimhub.signatures import labels as label_file
@@ -51,6 +52,8 @@ class Outcome:
       directory: where it was published.
       archive: what was published beside it, if anything was.
       weights: where they are from, in words.
+      checkpoint: what they were read from, a path or `synthetic`.
+      moving_averages: whether they are those of the training.
       signatures: their names.
       num_bytes: of all its files.
       num_classes: of its logits, if it has any.
@@ -64,6 +67,8 @@ class Outcome:
     directory: Path | None = None
     archive: module_archive.Packed | None = None
     weights: str = ""
+    checkpoint: str = ""
+    moving_averages: bool = False
     signatures: tuple[str, ...] = ()
     num_bytes: int = 0
     num_classes: int | None = None
@@ -87,9 +92,16 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
     if other is not None:
         halves[True] = other
     for name in request.models:
-        model = catalog.get(name)
         with contextlib.ExitStack() as stack:
-            source = None
+            found = None
+            if name == AUTO:
+                try:
+                    found = _bring(request, None, stack)
+                    name = recognition.model_of(found.path).name
+                except ExportError as error:
+                    yield Outcome(handle=AUTO, error=error)
+                    continue
+            model, source = catalog.get(name), None
             for task in request.tasks:
                 handle = request.handle(model, task)
                 target = request.output / handle
@@ -97,7 +109,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
                     publish.clear_up(target)
                     publish.refuse_unpublishable(target, overwrite=request.overwrite)
                     # Not before a module wants it, and once a model: it may be a download.
-                    source = source or _resolve(request, model, halves, stack)
+                    source = source or _resolve(request, model, found, halves, stack)
                     if isinstance(source, ExportError):
                         raise source
                     yield _export_module(request, model, task, target, source)
@@ -118,21 +130,36 @@ class _Source:
     networks: networks.Networks
 
 
-def _resolve(request: ExportRequest, model: catalog.Model, halves, stack: contextlib.ExitStack):
+def _bring(
+    request: ExportRequest, model: catalog.Model | None, stack: contextlib.ExitStack
+) -> checkpoint.Checkpoint:
+    """The checkpoint of a model, or of any; it stays as long as the stack."""
+    return checkpoint.resolve(
+        request.checkpoint, model=model, workdir=_directory(stack), sha256=request.sha256
+    )
+
+
+def _directory(stack: contextlib.ExitStack) -> Path:
+    try:
+        return stack.enter_context(scratch.temporary())
+    except OSError as error:
+        raise OutputError(
+            f"There is no temporary directory (TMPDIR chooses one): {error}"
+        ) from error
+
+
+def _resolve(request: ExportRequest, model: catalog.Model, found, halves, stack):
     """The source, or the error that every task of the model then shares."""
     try:
-        workdir, given = (stack.enter_context(scratch.temporary()) for _ in range(2))
-    except OSError as error:
-        return OutputError(f"There is no temporary directory (TMPDIR chooses one): {error}")
-    try:
-        found = checkpoint.resolve(request.checkpoint, model=model, workdir=workdir)
+        found = found or _bring(request, model, stack)
         opened = networks.Networks(
             model,
             version=request.contract,
             checkpoint=found.path,
             allow_unused=request.allow_unused,
+            moving_averages=request.moving_averages,
             halves=halves if found.num_bytes < _LARGE else _one_after_the_other(),
-            workdir=given,
+            workdir=_directory(stack),
         )
         if request.labels is not None:
             # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.
@@ -161,6 +188,7 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
         contract=request.contract,
         status=source.checkpoint.status,
         checkpoint=source.checkpoint.files,
+        moving_averages=request.moving_averages,
         files=(),
         parity_tolerance=parity.TOLERANCE,
         libraries=_libraries(),
@@ -185,6 +213,8 @@ def _export_module(request, model, task, target, source: _Source) -> Outcome:
         directory=target,
         archive=archive,
         weights=provenance.weights,
+        checkpoint=source.checkpoint.taken,
+        moving_averages=request.moving_averages,
         signatures=tuple(
             dict.fromkeys(one.name for mode in promise.modes for one in mode.signatures)
         ),

@@ -50,8 +50,10 @@ class Half:
         )
         return slim_graph.define(model, self._built)
 
-    def refer(self, checkpoint: Path, *, into: Path) -> None:
+    def refer(self, checkpoint: Path, names: Mapping[str, str], *, into: Path) -> None:
         """Runs the Slim graph from a checkpoint, and keeps what it gives in a directory.
+
+        `names` are those in the checkpoint, by variable.
 
         Raises:
           SourceError: it can't be restored.
@@ -60,7 +62,7 @@ class Half:
         """
         try:
             self._references = reference.run(
-                self._model, self._built, checkpoint=checkpoint, into=into
+                self._model, self._built, checkpoint=checkpoint, names=names, into=into
             )
         except OSError as error:
             raise OutputError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from slimhub.export import half, restore, slim_graph, worker
+from slimhub.export import extras, half, restore, slim_graph, worker
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract
 
@@ -38,6 +38,7 @@ class Networks:
         version: int,
         checkpoint: Path,
         allow_unused: bool,
+        moving_averages: bool,
         halves: Mapping[bool, Caller],
         workdir: Path,
     ):
@@ -48,12 +49,14 @@ class Networks:
           version: whose contract the graphs are built for.
           checkpoint: what they are restored from.
           allow_unused: as for `restore.restore`.
+          moving_averages: whether those of variables are restored in place of the variables.
           halves: callers of the `half.Half` for inference and, by `True`, of that for training.
           workdir: an existing directory for what the graphs give.
         """
         self._workdir = workdir
         self._model, self._version, self._checkpoint = model, version, checkpoint
         self._allow_unused, self._halves = allow_unused, halves
+        self._moving_averages = moving_averages
         self._reader = restore.Reader(checkpoint)
         self._restored: Restored | None = None
         self._referred: list[worker.Result] = []
@@ -74,7 +77,12 @@ class Networks:
             self._restored = None
             self._restored = self._restore(task)
             self._referred = [
-                caller.call("refer", self._checkpoint, into=self._workdir / str(training))
+                caller.call(
+                    "refer",
+                    self._checkpoint,
+                    self._names(self._restored.definitions[False]),
+                    into=self._workdir / str(training),
+                )
                 for training, caller in self._halves.items()
             ]
         if task == "classification" or self._restored.num_classes is None:
@@ -129,7 +137,15 @@ class Networks:
             self._reader,
             model=self._model,
             shapes={name: variable.shape for name, variable in inference.variables.items()},
+            names=self._names(inference),
             allow_unused=self._allow_unused,
         )
         definitions = {False: inference, True: building[True]()}
         return Restored(definitions=definitions, weights=weights, num_classes=num_classes)
+
+    def _names(self, definition: slim_graph.Definition) -> dict[str, str]:
+        """Under which name the checkpoint has what each variable is restored from."""
+        if not self._moving_averages:
+            return {name: name for name in definition.variables}
+        trainable = {name: variable.trainable for name, variable in definition.variables.items()}
+        return extras.averages(trainable, stored=self._reader.shapes)

@@ -54,7 +54,14 @@ class Reference:
         return dataclasses.replace(self, losses=losses, noise=noise)
 
 
-def run(model: Model, built: SlimGraph, *, checkpoint: Path, into: Path) -> list[Reference]:
+def run(
+    model: Model,
+    built: SlimGraph,
+    *,
+    checkpoint: Path,
+    into: Path,
+    names: Mapping[str, str] | None = None,
+) -> list[Reference]:
     """Runs a Slim graph on noise of several batch and image sizes.
 
     Args:
@@ -62,6 +69,7 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path, into: Path) -> list
       built: its graph, of either mode.
       checkpoint: what `tf.compat.v1.train.Saver` restores it from.
       into: a directory for what it gives, which can be large.
+      names: under which it has what each variable is restored from; None: their own.
 
     Returns:
       What it gives for each batch, always with the moving averages of the checkpoint.
@@ -86,7 +94,7 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path, into: Path) -> list
         network.update_ops,
     )
     references = []
-    with _session(built) as (session, restore_from):
+    with _session(built, names or {}) as (session, restore_from):
         restore_from(checkpoint, network.variables)
         for index, images in enumerate(batches):
             if index and averages:
@@ -106,14 +114,15 @@ def run(model: Model, built: SlimGraph, *, checkpoint: Path, into: Path) -> list
 
 
 @contextlib.contextmanager
-def _session(built: SlimGraph):
+def _session(built: SlimGraph, names: Mapping[str, str]):
     """A session on the graph, and a function that restores variables of a checkpoint into it."""
     # Not as the default graph: the module beside it may run eagerly.
     with contextlib.closing(running.session(built.graph)) as session:
 
         def restore_from(checkpoint: Path, variables: Iterable[tf.Variable]) -> None:
             with built.graph.as_default(), restore.guarded(checkpoint):
-                tf.compat.v1.train.Saver(list(variables)).restore(session, str(checkpoint))
+                stored = {names.get(one.op.name, one.op.name): one for one in variables}
+                tf.compat.v1.train.Saver(stored).restore(session, str(checkpoint))
 
         yield session, restore_from
 

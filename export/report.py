@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from rich import filesize, progress
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from slimhub.export import module_archive
 from slimhub.export.errors import ExportError
 from slimhub.export.exporter import Outcome
 from slimhub.export.request import ExportRequest
 from slimhub.signatures import command_line, signals
+from slimhub.signatures.printable import printable
 
 
 def show(
@@ -78,6 +80,8 @@ def _record(outcome: Outcome) -> dict:
         "directory": str(outcome.directory),
         "archive": _archive(outcome),
         "weights": outcome.weights,
+        "checkpoint": outcome.checkpoint,
+        "moving_averages": outcome.moving_averages,
         "signatures": outcome.signatures,
         "num_bytes": outcome.num_bytes,
         "num_classes": outcome.num_classes,
@@ -99,7 +103,9 @@ def _archive(outcome: Outcome) -> dict | None:
 def _table(outcomes: list[Outcome]) -> Table:
     # Which weights these are must not be overlooked: it stands above and not in a column.
     weights = "\n".join(dict.fromkeys(outcome.weights for outcome in outcomes))
-    table = Table(title=f"Weights: {weights}", title_justify="left")
+    checkpoints = ", ".join(dict.fromkeys(map(_checkpoint, outcomes)))
+    title = Text(f"Weights: {weights}\nCheckpoint: {checkpoints}")
+    table = Table(title=title, title_justify="left")
     table.add_column("handle", overflow="fold")
     for heading in ("classes", "signatures", "size", "parity", "seconds"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -113,6 +119,10 @@ def _table(outcomes: list[Outcome]) -> Table:
             f"{outcome.seconds:.1f}",
         )
     return table
+
+
+def _checkpoint(outcome: Outcome) -> str:
+    return printable(outcome.checkpoint) + ", its moving averages" * outcome.moving_averages
 
 
 def _failures(outcomes: list[Outcome]) -> dict[ExportError, list[str]]:

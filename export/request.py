@@ -8,6 +8,9 @@ from slimhub.export.errors import UsageError
 from slimhub.models import catalog
 from slimhub.signatures import contract, provenance, versions
 
+# What `models` and `checkpoint` may say beside names and places.
+AUTO = "auto"
+SYNTHETIC = "synthetic"
 # Of a part of a handle.
 NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
@@ -20,8 +23,11 @@ class ExportRequest:
       version: of the modules, the last part of their handles.
       interface: version of the contract that they keep; None for `version`. Where these differ, the
         modules are of a series of one's own.
-      models, tasks: names; every combination is exported.
+      models, tasks: names; every combination is exported. `auto` alone is the network that the
+        checkpoint is of.
       checkpoint: see `checkpoint.resolve`.
+      sha256: what the file that `checkpoint` gives must have, in small hexadecimal digits.
+      moving_averages: whether those of variables are exported in place of the variables.
       labels: names of the classes, in their order; None for none.
       output: root directory of all modules.
       handle_prefix: between `output` and the model; None for that of the model's record.
@@ -31,7 +37,8 @@ class ExportRequest:
 
     Raises:
       UsageError: no contract is known, the prefix is no path of plain names or not one's own in a series
-        of one's own, there are labels for no classes, or TensorFlow can't read from the output.
+        of one's own, there are labels for no classes, TensorFlow can't read from the output, or what is
+        asked for of the checkpoint can't be.
     """
 
     version: int
@@ -39,6 +46,8 @@ class ExportRequest:
     models: tuple[str, ...] = catalog.names()
     tasks: tuple[str, ...] = contract.TASKS
     checkpoint: str | None = None
+    sha256: str | None = None
+    moving_averages: bool = False
     labels: tuple[str, ...] | None = None
     output: Path = Path("build/modules")
     handle_prefix: str | None = None
@@ -77,6 +86,9 @@ class ExportRequest:
                 "could not load the modules from there."
             )
 
+        self._refuse_unknowable()
+        self._refuse_sum()
+
     @property
     def contract(self) -> int:
         """The version of the contract that the modules keep."""
@@ -85,6 +97,32 @@ class ExportRequest:
     def handle(self, model: catalog.Model, task: str) -> str:
         prefix = model.handle_prefix if self.handle_prefix is None else self.handle_prefix
         return f"{prefix}/{model.name}/{task}/{self.version}"
+
+    def _refuse_unknowable(self) -> None:
+        if AUTO not in self.models:
+            return
+        if len(self.models) > 1:
+            raise UsageError(
+                "--model=auto exports the network that the checkpoint is of: leave out any other --model."
+            )
+        if self.checkpoint in (None, SYNTHETIC) or re.match("https?:", self.checkpoint):
+            raise UsageError(
+                f"--model=auto finds the network in a checkpoint on disk, got --checkpoint="
+                f"{self.checkpoint or '(left out)'}: name such a one, or the model."
+            )
+
+    def _refuse_sum(self) -> None:
+        if self.sha256 is None:
+            return
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise UsageError(f"--sha256={self.sha256}: expected 64 hexadecimal digits.")
+        if len(self.models) != 1:
+            raise UsageError(
+                f"--sha256 is that of one file, got the models {', '.join(self.models)}: choose one "
+                "with --model, or --model=auto."
+            )
+        if self.checkpoint == SYNTHETIC:
+            raise UsageError("--sha256 is that of a file, got --checkpoint=synthetic.")
 
     def _refuse_versions(self) -> None:
         known = ", ".join(map(str, contract.VERSIONS))

@@ -1,7 +1,6 @@
 """Reads a checkpoint's variables, and reports every way in which they are not the network's."""
 
 import contextlib
-import fnmatch
 import glob
 import math
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from slimhub.export import causes, extras
 from slimhub.export.errors import RestoreError, SourceError
 from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
@@ -88,7 +88,12 @@ def classes_of_head(reader: Reader, *, model: Model) -> int | None:
 
 
 def restore(
-    reader: Reader, *, model: Model, shapes: Mapping[str, Shape], allow_unused: bool = False
+    reader: Reader,
+    *,
+    model: Model,
+    shapes: Mapping[str, Shape],
+    names: Mapping[str, str] | None = None,
+    allow_unused: bool = False,
 ) -> dict[str, np.ndarray]:
     """Reads the variables of a network.
 
@@ -96,6 +101,7 @@ def restore(
       reader: the checkpoint.
       model: the network; its head may be in the checkpoint without being wanted.
       shapes: of the variables wanted, by name.
+      names: under which the checkpoint has them; None: their own.
       allow_unused: whether variables that nothing wants are ignored.
 
     Returns:
@@ -104,18 +110,18 @@ def restore(
     Raises:
       RestoreError: variables are missing, misshapen, not float32, not finite, or unused; all are named.
     """
+    names = names or {name: name for name in shapes}
     weights: dict[str, np.ndarray] = {}
-    problems = list(_read(reader, shapes, weights))
-    expected = [*model.expected_extras, f"{model.scope}/{model.head}/*"]
+    problems = list(_read(reader, shapes, names, weights))
     unused = [
         name
-        for name in sorted(set(reader.shapes) - set(shapes))
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in expected)
+        for name in sorted(set(reader.shapes) - set(shapes) - set(names.values()))
+        if not extras.expected(name, model=model, variables=shapes)
     ]
     if not allow_unused:
         problems += [("+ unused", name, str(reader.shapes[name])) for name in unused]
     if problems:
-        found = len(set(shapes) & set(reader.shapes))
+        found = len(set(names.values()) & set(reader.shapes))
         width = max(len(printable(name)) for _, name, _ in problems)
         lines = [
             f"{reader.path.name} does not fit {model.name} "
@@ -124,14 +130,17 @@ def restore(
         lines += [
             f"  {kind:<10}  {printable(name):<{width}}  {what}" for kind, name, what in problems
         ]
-        lines += _hints(problems, model, reader)
+        lines += causes.likely(problems, model=model, shapes=reader.shapes, wanted=shapes)
         raise RestoreError("\n".join(lines))
     return weights
 
 
-def _read(reader: Reader, shapes: Mapping[str, Shape], weights) -> Iterator[tuple[str, str, str]]:
-    """Fills `weights`, and yields what is wrong: kind, name, details."""
-    for name, shape in sorted(shapes.items()):
+def _read(
+    reader: Reader, shapes: Mapping[str, Shape], names: Mapping[str, str], weights
+) -> Iterator[causes.Problem]:
+    """Fills `weights`, and yields what is wrong, with the names that the checkpoint has."""
+    for variable, shape in sorted(shapes.items()):
+        name = names[variable]
         if name not in reader.shapes:
             yield "- missing", name, str(shape)
         elif reader.shapes[name] != shape:
@@ -139,36 +148,11 @@ def _read(reader: Reader, shapes: Mapping[str, Shape], weights) -> Iterator[tupl
         elif reader.dtype(name) != "float32":
             yield "! dtype", name, f"checkpoint {reader.dtype(name)}, model float32"
         else:
-            weights[name] = value = reader.get(name)
+            weights[variable] = value = reader.get(name)
             infinite = np.count_nonzero(~np.isfinite(value))
             if infinite:
                 yield "! value", name, f"{infinite} of {value.size} values are not finite"
             # Below that, a batch norm gives NaN, which the ReLU of some kernels makes a 0 of.
-            negative = np.count_nonzero(value < 0) if name.endswith(_VARIANCE) else 0
+            negative = np.count_nonzero(value < 0) if variable.endswith(_VARIANCE) else 0
             if negative:
                 yield "! value", name, f"{negative} of {value.size} values are negative"
-
-
-def _hints(problems, model: Model, reader: Reader) -> Iterator[str]:
-    """The likely causes."""
-    names = {kind: [n for k, n, _ in problems if k == kind] for kind, _, _ in problems}
-    missing, misshapen = names.get("- missing", []), names.get("! shape", [])
-    weights, biases = (f"{model.scope}/{model.head}/{kind}" for kind in ("weights", "biases"))
-    instead_of_norms = {
-        name.split("/BatchNorm/")[0] + "/biases" for name in missing if "/BatchNorm/" in name
-    }
-    scopes = sorted({printable(name.split("/")[0]) for name in reader.shapes})
-    if model.scope not in scopes:
-        yield f"It is of another network: its scopes are {', '.join(scopes[:8]) or 'none'}."
-    elif instead_of_norms & set(reader.shapes):
-        yield "It has biases in place of batch norm: its network was built without Slim's arg scope."
-    elif {weights} <= set(missing) <= {weights, biases}:
-        yield "It has no classification layer: --task=feature_vector needs none."
-    if biases in misshapen and weights in reader.shapes and weights not in misshapen:
-        classes = reader.shapes[weights][-1]
-        yield (
-            f"Its classification layer is inconsistent: by its weights it has {classes} classes. "
-            f"(Published ones have {model.num_classes}, the first one background.)"
-        )
-    if set(names) == {"+ unused"}:
-        yield "Every wanted variable is there: --allow_unused exports without the unused ones."

@@ -18,6 +18,8 @@ from slimhub.signatures.interface import Interface
 # How sure it is that the weights are the published ones.
 STATUSES = {
     "verified": "the published checkpoint, its SHA-256 verified",
+    "pinned": "PINNED: the file that its exporter named by its SHA-256, not known to be the "
+    "published checkpoint",
     "unverified": "UNVERIFIED: not known to be the published checkpoint",
     "synthetic": "UNTRAINED: synthetic weights, for tests and demonstrations only",
 }
@@ -77,6 +79,7 @@ class Provenance:
       contract: version of the contract that it keeps, its own or, in a series of one's own, another.
       status: a key of `STATUSES`.
       checkpoint: the files that the weights were read from, the outermost first, without folders.
+      moving_averages: whether the weights are the moving averages that the training kept of them.
       files: all other files of the module, by their paths in it.
       parity_tolerance: largest difference to the Slim graph that it was published with,
         relative to the largest magnitude.
@@ -93,6 +96,7 @@ class Provenance:
     contract: int
     status: str
     checkpoint: tuple[File, ...]
+    moving_averages: bool
     files: tuple[File, ...]
     parity_tolerance: float
     libraries: Mapping[str, str]

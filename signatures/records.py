@@ -12,6 +12,7 @@ _JSON_NAMES = {
     str: "a string",
     int: "an integer",
     float: "a float",
+    bool: "true or false",
 }
 
 

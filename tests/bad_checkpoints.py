@@ -119,11 +119,12 @@ ARRAYS: dict[str, tuple[Change, str]] = {
     "extra-elsewhere": (add("learning_rate", 1), "+ unused    learning_rate"),
     "extra-with-newline": (add("a\nb", 1), r"+ unused    a\nb "),
     "extra-with-escape": (add("a\x1b[2Jb", 1), r"+ unused    a\x1b[2Jb "),
-    "moving-average": (
-        add(f"{KERNEL}/ExponentialMovingAverage", np.ones([7, 7, 3, 64])),
-        f"+ unused    {KERNEL}/ExponentialMovingAverage",
+    "moving-average-of-nothing": (
+        add("InceptionV1/Conv2d_9/weights/ExponentialMovingAverage", [1]),
+        "+ unused    InceptionV1/Conv2d_9/weights/ExponentialMovingAverage",
     ),
-    "momentum": (add(f"{KERNEL}/Momentum", np.ones([7, 7, 3, 64])), f"+ unused    {KERNEL}/Mom"),
+    "momentum-of-nothing": (add("Conv2d_9/Momentum", [1]), "+ unused    Conv2d_9/Momentum"),
+    "slot-of-no-optimizer": (add(f"{KERNEL}/Mom", [1]), f"+ unused    {KERNEL}/Mom"),
     "gamma": (
         add("InceptionV1/Conv2d_1a_7x7/BatchNorm/gamma", np.ones(64)),
         "BatchNorm/gamma  (64,)",
@@ -146,14 +147,17 @@ ARRAYS: dict[str, tuple[Change, str]] = {
     "biases-for-norms": (biases_for_norms, "It has biases in place of batch norm"),
     "of-inception-v2": (
         renamed(lambda name: name.replace("V1", "V2")),
-        "It is of another network: its scopes are InceptionV2.",
+        "its scopes are InceptionV2, which fit inception_v2 (--model=inception_v2).",
     ),
     "of-lower-case": (renamed(str.lower), "of another network: its scopes are inceptionv1."),
-    "of-a-wrapper": (renamed(lambda name: f"tower/{name}"), "network: its scopes are tower."),
+    "of-a-wrapper": (
+        renamed(lambda name: f"tower/{name}"),
+        "Its variables of InceptionV1 are below tower, as in a network that is part of another",
+    ),
     "of-many-scopes": (renamed(lambda name: f"{len(name)}/{name}"), "of another network: its sc"),
     "of-keras": (
         renamed(lambda name: f"{name}/.ATTRIBUTES/VARIABLE_VALUE"),
-        f"+ unused    {KERNEL}/.ATTRIBUTES/VARIABLE_VALUE",
+        "It is a checkpoint of objects, as Keras and tf.train.Checkpoint write them",
     ),
     "with-colon-zero": (renamed(lambda name: f"{name}:0"), f"+ unused    {KERNEL}:0"),
     "only-a-step": (

@@ -112,7 +112,7 @@ def not_a_file(suffix: str, make_instead: Callable[[Path], None]):
 
 MADE = {
     **{f"without-shard-{i}": (missing_shard(i), UNREADABLE) for i in range(3)},
-    "object-based": (object_based, "+ unused    variables/0/.ATTRIBUTES/VARIABLE_VALUE"),
+    "object-based": (object_based, "It is a checkpoint of objects, as Keras and"),
     "one-part": (one_part, UNREADABLE),
     "missing": (without(BETA), f"- missing   {BETA} "),
     "misshapen": (with_array(BETA, lambda a: a[1:]), f"! shape     {BETA}  checkpoint (63,)"),

@@ -103,8 +103,7 @@ def checkpoint(shared, archives):
                 if name in INCEPTIONS:
                     checkpoint_archive.extract(
                         archives / published.name,
-                        member=published.member,
-                        max_bytes=published.max_member_bytes,
+                        members={published.member: published.max_member_bytes},
                         into=path.parent,
                     )
                 else:

@@ -37,9 +37,7 @@ def unpack(data: bytes, modules: Path) -> None:
         packed.write_bytes(data)
         into.mkdir()
         try:
-            found = checkpoint_archive.extract(
-                packed, member=MEMBER, max_bytes=MOST_BYTES, into=into
-            )
+            found = checkpoint_archive.extract(packed, members={MEMBER: MOST_BYTES}, into=into)
         except ArchiveError:
             assert list(into.iterdir()) == []
             return

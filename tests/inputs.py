@@ -70,8 +70,7 @@ def make_good(directory: Path) -> Good:
         packed = synthetic.write_archive(STEM, into=directory)
     v1 = checkpoint_archive.extract(
         packed,
-        member=STEM.archive.member,
-        max_bytes=STEM.archive.max_member_bytes,
+        members={STEM.archive.member: STEM.archive.max_member_bytes},
         into=directory,
     )
     reader = tf.train.load_checkpoint(str(v1))

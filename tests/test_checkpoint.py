@@ -152,7 +152,7 @@ def test_directory(resolve, tmp_path, preferred):
     for name in names[names.index(preferred) :]:
         data = {other: b"data" for other in IN_DIRECTORY[name] if other != MEMBER}
         put(tmp_path, {name: OTHER, **data})
-    put(tmp_path, {"checkpoint": b"", "inception_v2.ckpt": WEIGHTS, "model.ckpt": WEIGHTS})
+    put(tmp_path, {"inception_v2.ckpt": WEIGHTS, "model.ckpt": WEIGHTS})
     found = resolve(tmp_path)
     assert [file.name for file in found.files] == [preferred, *IN_DIRECTORY[preferred]]
     assert found.status == "unverified"
@@ -278,10 +278,11 @@ ERRORS = {
         {},
         "",
         "There is no checkpoint of inception_v1 in {path}. Tried: inception_v1_2016_08_28.tar.gz, "
-        "inception_v1.tar.gz, inception_v1.ckpt, inception_v1.ckpt.index, inception_v1.index.",
+        "inception_v1.tar.gz, inception_v1.ckpt, inception_v1.ckpt.index, inception_v1.index, "
+        "checkpoint. The directory holds no checkpoint.",
     ),
     "other_directory": (
-        {"inception_v2.ckpt": WEIGHTS, "inception_v1.txt": b"", "checkpoint": b""},
+        {"inception_v2.ckpt": WEIGHTS, "inception_v1.txt": b""},
         "",
         "There is no checkpoint of inception_v1 in {path}. Tried:",
     ),
@@ -295,6 +296,18 @@ ERRORS = {
         "model",
         "{path} is half a V2 checkpoint: of its .index and .data-*-of-* files only model.data-000",
     ),
+    "saved_model": (
+        {"saved_model.pb": b"graph"},
+        "",
+        "It is a SavedModel; if TensorFlow 1 wrote it, its weights are a checkpoint: "
+        "--checkpoint={path}/variables/variables",
+    ),
+    "keras_directory": (
+        {"flowers.h5": b"", "flowers.keras": b""},
+        "",
+        "It holds files of Keras, flowers.h5, flowers.keras, whose weights are not those of TF-Slim's",
+    ),
+    "keras_file": ({"flowers.h5": b""}, "flowers.h5", "{path} is a file of Keras, whose weights"),
     "half_in_directory": ({"inception_v1.index": b""}, "", "{path}/inception_v1 is half a V2"),
 }
 

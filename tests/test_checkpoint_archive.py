@@ -58,7 +58,7 @@ def unpack(tmp_path, into):
     def unpack(data: bytes, *, max_bytes=MAX_BYTES) -> Path:
         archive = tmp_path / "inception_v2.tar.gz"
         archive.write_bytes(data)
-        return extract(archive, member=MEMBER, max_bytes=max_bytes, into=into)
+        return extract(archive, members={MEMBER: max_bytes}, into=into)
 
     return unpack
 
@@ -198,7 +198,7 @@ def test_memory_is_bounded(unpack):
 def test_missing_archive(tmp_path, into):
     """An archive that isn't there is an `ArchiveError` that names it."""
     with pytest.raises(ArchiveError, match=r"absent\.tar\.gz.*No such file"):
-        extract(tmp_path / "absent.tar.gz", member=MEMBER, max_bytes=1, into=into)
+        extract(tmp_path / "absent.tar.gz", members={MEMBER: 1}, into=into)
 
 
 def test_missing_directory(unpack, into):
@@ -224,7 +224,7 @@ def test_no_space(tmp_path, into):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
     try:
         with pytest.raises(ArchiveError, match="File too large"):
-            extract(archive, member=MEMBER, max_bytes=MAX_BYTES, into=into)
+            extract(archive, members={MEMBER: MAX_BYTES}, into=into)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(into.iterdir()) == []

@@ -95,7 +95,13 @@ def test_weights(entry, status):
     text = page(entry(status=status))
     large = re.findall("^> ## (.*)$", text, re.MULTILINE)
     assert (
-        large == {"synthetic": ["UNTRAINED"], "unverified": ["UNVERIFIED"], "verified": []}[status]
+        large
+        == {
+            "synthetic": ["UNTRAINED"],
+            "unverified": ["UNVERIFIED"],
+            "pinned": ["PINNED"],
+            "verified": [],
+        }[status]
     )
     assert ("69.8 %" in text) == (status == "verified")
     assert (catalog.get("inception_v1").archive.sha256 in text) == (status != "verified")

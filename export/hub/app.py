@@ -49,7 +49,12 @@ _PATIENCE = 20
 # Of the header `Range`; whatever else stands there is to be ignored (RFC 9110, 14.2).
 _RANGES = re.compile(r"bytes=\s*(\d+-\d*|-\d+)(\s*,\s*(\d+-\d*|-\d+))*\s*")
 _FORMAT = "tf-hub-format"
-_STATUSES = {"verified": "trained", "unverified": "unverified", "synthetic": "UNTRAINED"}
+_STATUSES = {
+    "verified": "trained",
+    "pinned": "pinned",
+    "unverified": "unverified",
+    "synthetic": "UNTRAINED",
+}
 # Whoever fetches it again asks first whether it is still the same.
 _HEADERS = {"cache-control": "no-cache"}
 # To be sent with everything: pages load nothing from elsewhere, and nothing passes for a page.
