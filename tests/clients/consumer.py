@@ -19,12 +19,12 @@ class Result:
     """What a program answered.
 
     Attributes:
-      module: version of the module that it was given.
+      module: version of the module that it was given; None without one.
       facts: of `result.json`; `version` is that of the consumer, in words.
       arrays: of `result.npz`, by name.
     """
 
-    module: int
+    module: int | None
     facts: Mapping
     arrays: Mapping[str, np.ndarray]
 
@@ -33,7 +33,7 @@ def run(
     environment: Environment,
     program: str,
     *,
-    module: Path,
+    module: Path | None = None,
     images: Mapping[str, np.ndarray],
     directory: Path,
     url: str | None = None,
@@ -45,7 +45,8 @@ def run(
     Args:
       environment: where it runs.
       program: its name.
-      module: directory of the module, the job's `module` unless there is a `url`.
+      module: directory of the module, the job's `module` unless there is a `url`; None for a program
+        that needs none.
       images: by name; written to `images.npz`.
       url: where the module is served, the job's `module` then.
       directory: an empty one, which is removed if all is well: arrays may be large.
@@ -57,7 +58,8 @@ def run(
     command(environment, "python", PROGRAMS / f"{program}.py", directory, timeout=timeout)
     facts = json.loads((directory / "result.json").read_text())
     with np.load(directory / "result.npz") as arrays:
-        result = Result(module=int(module.name), facts=facts, arrays=dict(arrays))
+        version = None if module is None else int(module.name)
+        result = Result(module=version, facts=facts, arrays=dict(arrays))
     shutil.rmtree(directory)
     return result
 

@@ -17,12 +17,9 @@ BATCH_NORM = {"decay": 0.7, "epsilon": 0.001, "updates_collections": tf.GraphKey
 
 
 def network(images, is_training):
-    with slim.arg_scope(inception.inception_v1_arg_scope()):
-        with slim.arg_scope([slim.conv2d], normalizer_params=BATCH_NORM):
-            logits, _ = inception.inception_v1(
-                images, num_classes=NUM_CLASSES, is_training=is_training
-            )
-    return logits
+    own = slim.arg_scope(inception.inception_v1_arg_scope())
+    with own, slim.arg_scope([slim.conv2d], normalizer_params=BATCH_NORM):
+        return inception.inception_v1(images, NUM_CLASSES, is_training)[0]
 
 
 def train(directory, number_of_steps):
@@ -72,7 +69,7 @@ job.write(
         name: evaluate(task["directory"], batches["images"], averaged=name == "averaged")
         for name in ("raw", "averaged")
     },
-    version="tf-slim {}, TensorFlow {}".format(SLIM, tf.__version__),
+    version=f"tf-slim {SLIM}, TensorFlow {tf.__version__}",
     variables=[name for name, _ in tf.train.list_variables(task["directory"])],
     files=sorted(os.listdir(task["directory"])),
     state=tf.train.latest_checkpoint(task["directory"]),
