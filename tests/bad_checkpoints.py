@@ -154,7 +154,10 @@ ARRAYS: dict[str, tuple[Change, str]] = {
         renamed(lambda name: f"tower/{name}"),
         "Its variables of InceptionV1 are below tower, as in a network that is part of another",
     ),
-    "of-many-scopes": (renamed(lambda name: f"{len(name)}/{name}"), "of another network: its sc"),
+    "of-many-scopes": (
+        renamed(lambda name: f"{len(name)}/{name}"),
+        "Its variables of InceptionV1 are below 3",
+    ),
     "of-keras": (
         renamed(lambda name: f"{name}/.ATTRIBUTES/VARIABLE_VALUE"),
         "It is a checkpoint of objects, as Keras and tf.train.Checkpoint write them",

@@ -4,9 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from inputs import ARCHIVE, V1, Bad, Good, file
+from inputs import ARCHIVE, V1, V2, Bad, Good, file
 
 ONE = ("--model=stem", "--task=classification", "--output=modules")
+AUTO = ("--version=3", "--model=auto")
+# Of no file here.
+SUM = "0123456789abcdef" * 4
 
 # Flags that make no sense, and what the message says of them.
 USAGE = {
@@ -86,6 +89,31 @@ USAGE = {
     "model-one-unknown": (("--version=3", "--model=stem", "--model=x"), "x: value should be one"),
     "model-newline": (("--version=3", "--model=stem\n"), "value should be one of"),
     "model-not-utf8": (("--version=3", "--model=\udcff"), "value should be one of"),
+    "auto-and-another": ((*AUTO, "--model=stem", "--checkpoint=x"), "leave out any other --model"),
+    "auto-of-nothing": (
+        AUTO,
+        "finds the network in a checkpoint on disk, got --checkpoint=(left o",
+    ),
+    "auto-of-synthetic": ((*AUTO, "--checkpoint=synthetic"), "on disk, got --checkpoint=synthetic"),
+    "auto-of-a-url": ((*AUTO, "--checkpoint=https://x/a.tar.gz"), "got --checkpoint=https://x/a.t"),
+    "sum-too-short": (
+        ("--version=3", *ONE, f"--sha256={SUM[1:]}"),
+        "expected 64 hexadecimal digits",
+    ),
+    "sum-too-long": (("--version=3", *ONE, f"--sha256={SUM}0"), "expected 64 hexadecimal digits"),
+    "sum-with-newline": (("--version=3", *ONE, f"--sha256={SUM}\n"), "expected 64 hexadecimal"),
+    "sum-not-hex": (
+        ("--version=3", *ONE, f"--sha256=x{SUM[1:]}"),
+        "expected 64 hexadecimal digits",
+    ),
+    "sum-empty": (("--version=3", *ONE, "--sha256="), "--sha256=: expected 64 hexadecimal digits"),
+    "sum-of-several": (("--version=3", f"--sha256={SUM}"), "--sha256 is that of one file, got the"),
+    "sum-of-synthetic": (
+        ("--version=3", *ONE, f"--sha256={SUM}", "--checkpoint=synthetic"),
+        "--sha256 is that of a file, got --checkpoint=synthetic",
+    ),
+    "two-sums": (("--version=3", *ONE, "--sha256=1", "--sha256=2"), "--sha256=2: already defined"),
+    "averages-maybe": (("--version=3", "--moving_averages=maybe", *ONE), "--moving_averages=maybe"),
     "task-unknown": (
         ("--version=3", "--task=detection"),
         "value should be one of <classification|",
@@ -255,7 +283,36 @@ LABELS = {
 }
 
 
+def v2_files(good: Good, directory: Path) -> None:
+    for suffix, data in good.v2.items():
+        (directory / (V2 + suffix)).write_bytes(data)
+
+
+# What is there, whose SHA-256 is not the one that the flags ask for.
+PINNED = {
+    "archive": (ARCHIVE, file(ARCHIVE, lambda good: good.archive)),
+    "file": (V1, file(V1, lambda good: good.v1)),
+    "directory": (".", file("inception_v1.ckpt", lambda good: good.v1)),
+}
+
+
 def corpus() -> Iterator[Bad]:
+    for name, (source, make) in PINNED.items():
+        flags = (f"--checkpoint={source}", f"--sha256={SUM.upper()}")
+        says = f"is not the file that --sha256 names: expected the SHA-256 {SUM}, found "
+        yield Bad(id=f"sum-of-other-{name}", make=make, flags=flags, says=says)
+    yield Bad(
+        id="sum-of-prefix",
+        make=v2_files,
+        flags=(f"--checkpoint={V2}", f"--sha256={SUM}"),
+        says="model2 is a V2 checkpoint, of 2 files: --sha256 can only be that of an archive",
+    )
+    yield Bad(
+        id="averages-of-none",
+        make=file(V1, lambda good: good.v1),
+        flags=(f"--checkpoint={V1}", "--moving_averages"),
+        says="It has no moving averages: without --moving_averages, the raw weights are exported.",
+    )
     for name, (flags, says) in USAGE.items():
         yield Bad(id=f"flags-{name}", flags=flags, whole=True, code=2, says=says)
     for name, (source, says) in SOURCES.items():

@@ -135,7 +135,45 @@ MADE = {
 }
 
 
+# What a state file says beside the good prefix, and what the message says of it.
+STATES = {
+    "empty": ("", "checkpoint is damaged: it names no checkpoint. Expected the state file"),
+    "of-prose": (f"The newest is {V2}.", "checkpoint is damaged: 1:1 : "),
+    "of-what-is-gone": (
+        'model_checkpoint_path: "/train/model.ckpt-9"',
+        f"/train/model.ckpt-9 and model.ckpt-9. The directory holds {V2}: name one, --checkpoint={V2}",
+    ),
+    "of-a-parent": (
+        'model_checkpoint_path: ".."',
+        "names .. as the newest checkpoint, which is gone: tried ..",
+    ),
+    "of-nul": ('model_checkpoint_path: "a\\000b"', "as the newest checkpoint, which is gone"),
+}
+
+
+def state(text: str):
+    def make(good: Good, directory: Path) -> None:
+        for suffix, data in good.v2.items():
+            (directory / (V2 + suffix)).write_bytes(data)
+        (directory / "checkpoint").write_text(text)
+
+    return make
+
+
+def published_beside_state(good: Good, directory: Path) -> None:
+    state(f'model_checkpoint_path: "{V2}"')(good, directory)
+    (directory / good.member).write_bytes(good.v1)
+
+
 def corpus() -> Iterator[Bad]:
+    for name, (text, says) in STATES.items():
+        yield Bad(id=f"state-{name}", make=state(text), flags=("--checkpoint=.",), says=says)
+    yield Bad(
+        id="state-and-published",
+        make=published_beside_state,
+        flags=("--checkpoint=.",),
+        says="whose state file names model2 as the newest: inception_v1.ckpt, model2. Name one",
+    )
     for name, (change, says) in FILES.items():
         yield _v2(name, _changed(change), says)
     for name, (make, says) in MADE.items():

@@ -139,6 +139,8 @@ def test_json(cwd):
         ],
         "num_bytes": sum(path.stat().st_size for path in files),
         "num_classes": None,
+        "checkpoint": "synthetic",
+        "moving_averages": False,
         "error": None,
     }
 

@@ -67,7 +67,7 @@ USAGE = {
     "unknown_version": (["--version=2"], "--version=2: that version has no contract; --interface"),
     "unknown_model": (
         ["--version=1", "--model=vgg"],
-        "--model=vgg: value should be one of <inception_v1|inception_v2|inception_v3|resnet",
+        f"--model=vgg: value should be one of <{'|'.join(catalog.names())}|auto>",
     ),
     "unknown_task": (
         ["--version=1", "--task=detection"],
@@ -81,6 +81,11 @@ USAGE = {
         "--handle_prefix=../google: expected names of letters",
     ),
     "labels": (["--version=1", "--labels=absent"], "--labels=absent can't be read: No such file"),
+    "auto": (
+        ["--version=1", "--model=auto", "--checkpoint=synthetic"],
+        "--model=auto finds the network in a checkpoint on disk",
+    ),
+    "sum": (["--version=1", "--sha256=0"], "--sha256=0: expected 64 hexadecimal digits"),
     "output": (["--version=1", "--output=a[b]"], "--output=a[b]: TensorFlow takes"),
 }
 

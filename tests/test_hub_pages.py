@@ -108,6 +108,25 @@ def test_weights(entry, status):
     assert catalog.get("inception_v1").papers[0] in text
 
 
+@pytest.mark.parametrize("status", STATUSES)
+def test_sum_that_nobody_published(entry, monkeypatch, status):
+    """Of an archive whose SHA-256 nobody published, a page has its name only."""
+    model = catalog.get("inception_v1")
+    archive = dataclasses.replace(model.archive, sha256=None)
+    monkeypatch.setattr(catalog, "get", lambda name: dataclasses.replace(model, archive=archive))
+    text = page(entry(status=status))
+    assert "`None`" not in text
+    assert (f"`{archive.name}`; what is known" in text) == (status != "verified")
+
+
+def test_moving_averages(entry):
+    """A page says if the weights are the moving averages of a training."""
+    assert "moving averages that the training kept" not in page(entry())
+    assert "They are the moving averages that the training kept" in page(
+        entry(moving_averages=True)
+    )
+
+
 def test_unknown_network(root):
     """A module of a network that the catalog does not have has a page, too."""
     text = pages.markdown(Shelf(root).entry(f"{STEM}/3"), url=URL, portrait="not drawn")

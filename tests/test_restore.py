@@ -1,6 +1,7 @@
 """slimhub.export.restore: the weights of a network, or everything that is wrong with them."""
 
 import contextlib
+import dataclasses
 
 import numpy as np
 import pytest
@@ -79,6 +80,49 @@ def test_archived_checkpoint(checkpoint, name, number):
 def test_expected_extras(write):
     """What is expected beside the weights is ignored."""
     assert_same(restore.restore(write(GLOBAL_STEP), model=V1, shapes=SHAPES), WEIGHTS)
+
+
+SLOTS = ("Adadelta", "Adadelta_1", "Adagrad", "Adam", "Adam_1", "Ftrl", "Ftrl_1", "Momentum")
+SLOTS += ("RMSProp", "RMSProp_1", "RMSProp_2", "ExponentialMovingAverage")
+
+
+@pytest.mark.parametrize("shapes", [SHAPES, FEATURES], ids=["classification", "feature_vector"])
+def test_slots(write, shapes):
+    """What an optimizer and moving averages keep of a variable or of the head is ignored."""
+    kept = {f"{name}/{slot}": array for name, array in WEIGHTS.items() for slot in SLOTS}
+    scalars = dict.fromkeys(("beta1_power", "train/beta2_power"), np.float32(0.5))
+    found = restore.restore(write({**kept, **scalars, **GLOBAL_STEP}), model=V1, shapes=shapes)
+    assert_same(found, {name: WEIGHTS[name] for name in shapes})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "InceptionV1/Conv2d_9/weights/Momentum",
+        "global_step/Momentum",
+        f"{KERNEL}/Momentum/Adam",
+        f"{KERNEL}/Momentum_1",
+        f"{KERNEL}/momentum",
+        f"train/{KERNEL}/Momentum",
+        f"{HEAD}/Lion",
+        "InceptionV1/Logits/Conv2d_0c_1x1/gamma",
+        "my_beta1_power",
+        "Momentum",
+    ],
+)
+def test_slot_of_nothing(write, name):
+    """What is only named like something that a training keeps is not ignored."""
+    lines = refusal(write({name: np.float32(1)}))
+    assert lines[1:-1] == [f"  + unused    {name}  ()"]
+
+
+def test_slots_of_an_auxiliary_head(write):
+    """A head beside the network may be there with all that a training keeps of it."""
+    extras = (*V1.expected_extras, "InceptionV1/AuxLogits/*")
+    model = dataclasses.replace(V1, expected_extras=extras)
+    names = ("AuxLogits/Conv/weights", "AuxLogits/Conv/weights/RMSProp")
+    reader = write({f"InceptionV1/{name}": np.ones(2, "f") for name in names})
+    assert_same(restore.restore(reader, model=model, shapes=SHAPES), WEIGHTS)
 
 
 @pytest.mark.parametrize("without", [(), (HEAD, HEAD_BIASES)], ids=["head", "headless"])

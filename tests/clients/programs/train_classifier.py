@@ -33,7 +33,7 @@ def train(directory, number_of_steps):
         global_step = slim.get_or_create_global_step()
         logits = network(images, is_training=True)
         slim.losses.softmax_cross_entropy(logits, slim.one_hot_encoding(labels, NUM_CLASSES))
-        optimizer = tf.train.RMSPropOptimizer(0.002, decay=0.9, momentum=0.9, epsilon=1.0)
+        optimizer = tf.train.RMSPropOptimizer(0.01, decay=0.9, momentum=0.9, epsilon=1.0)
         averages = tf.train.ExponentialMovingAverage(0.9999, global_step)
         updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)
         updates.append(averages.apply(slim.get_model_variables()))
@@ -63,14 +63,14 @@ def evaluate(directory, images, averaged):
 task, batches = job.read()
 # The second goes on from where the first ended; each saves when it begins and when it ends.
 for steps in task["steps"]:
-    train(task["directory"], steps)
+    train(task["training"], steps)
 job.write(
     {
-        name: evaluate(task["directory"], batches["images"], averaged=name == "averaged")
+        name: evaluate(task["training"], batches["images"], averaged=name == "averaged")
         for name in ("raw", "averaged")
     },
     version=f"tf-slim {SLIM}, TensorFlow {tf.__version__}",
-    variables=[name for name, _ in tf.train.list_variables(task["directory"])],
-    files=sorted(os.listdir(task["directory"])),
-    state=tf.train.latest_checkpoint(task["directory"]),
+    variables=[name for name, _ in tf.train.list_variables(task["training"])],
+    files=sorted(os.listdir(task["training"])),
+    state=tf.train.latest_checkpoint(task["training"]),
 )
