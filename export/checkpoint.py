@@ -120,22 +120,20 @@ def in_directory(directory: Path, models: Sequence[Model]) -> Path:
             f"There is more than one checkpoint in {directory.absolute()}{said}: "
             f"{', '.join(path.name for path in found)}. Name one, --checkpoint={found[0]}"
         )
-    names = " or ".join(model.name for model in models)
-    tried = dict.fromkeys(name for model in models for name in _names(model))
+    names, tried = models[0].name, ", ".join(_names(models[0]))
+    if len(models) > 1:
+        names, tried = "any network", f"names such as {tried}"
     raise SourceError(
-        f"There is no checkpoint of {names} in {directory.absolute()}. Tried: {', '.join(tried)}, "
+        f"There is no checkpoint of {names} in {directory.absolute()}. Tried: {tried}, "
         f"{training_directory.STATE}. {_instead(directory)}"
     )
 
 
 def _names(model: Model) -> list[str]:
     """Of the files that a directory may hold, the preferred ones first."""
-    archives, prefixes = (model.archive.name, f"{model.name}.tar.gz"), _prefixes(model)
-    return [*archives, prefixes[0], *(f"{prefix}.index" for prefix in prefixes)]
-
-
-def _prefixes(model: Model) -> tuple[str, str]:
-    return model.archive.member, model.name
+    member = model.archive.member
+    archives = (model.archive.name, f"{model.name}.tar.gz")
+    return [*archives, member, f"{member}.index", f"{model.name}.index"]
 
 
 def _named(directory: Path, model: Model) -> Path | None:
@@ -184,9 +182,12 @@ class _Finder:
 
     @property
     def _model(self) -> Model:
-        """The one network; what is not on disk can't be of any."""
-        [model] = self.models
-        return model
+        """The one network. Raises `SourceError` if it may be any."""
+        if len(self.models) > 1:
+            raise SourceError(
+                "Of a checkpoint that is not on disk, the network must be named: --model."
+            )
+        return self.models[0]
 
     def _download(self, *urls: str) -> Path:
         archive = self._model.archive

@@ -105,7 +105,7 @@ class ExportRequest:
             raise UsageError(
                 "--model=auto exports the network that the checkpoint is of: leave out any other --model."
             )
-        if self.checkpoint in (None, SYNTHETIC) or re.match("https?:", self.checkpoint):
+        if self.checkpoint in (None, SYNTHETIC) or re.match("(?i)https?:", self.checkpoint):
             raise UsageError(
                 f"--model=auto finds the network in a checkpoint on disk, got --checkpoint="
                 f"{self.checkpoint or '(left out)'}: name such a one, or the model."

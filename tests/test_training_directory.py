@@ -156,6 +156,18 @@ def test_not_ambiguous(directory, resolve):
     assert resolve(directory).path == directory / "inception_v1.ckpt"
 
 
+def test_directory_of_none(tmp_path, resolve):
+    """Without a network, a directory without a checkpoint is told what it lacks."""
+    assert f"There is no checkpoint of any network in {tmp_path}" in refusal(
+        resolve, tmp_path, None
+    )
+
+
+def test_unnamed_network(resolve):
+    """What is not on disk can't be brought before its network is known."""
+    assert "the network must be named" in refusal(resolve, " https://127.0.0.1:9/a.tar.gz", None)
+
+
 def test_directory_of_several(tmp_path, resolve):
     """Without a network, a directory of several checkpoints is not chosen from."""
     for name in ("inception_v1.ckpt", "inception_v2.ckpt"):
