@@ -15,8 +15,6 @@ from pathlib import Path
 import tensorflow as tf
 
 from slimhub.export import (
-    checkpoint,
-    half,
     labels,
     module_archive,
     networks,
@@ -25,20 +23,19 @@ from slimhub.export import (
     reasons,
     recognition,
     saved_model,
+    sources,
     tf1_hub,
     worker,
 )
-from slimhub.export.errors import CheckError, ExportError, OutputError
+from slimhub.export.errors import CheckError, ExportError
 from slimhub.export.request import AUTO, ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import conformance, contract, formats, scratch, signals
+from slimhub.signatures import conformance, contract, formats, signals
 from slimhub.signatures import labels as label_file
 from slimhub.signatures.module import Module
 from slimhub.signatures.provenance import Provenance, files_in
 from slimhub.signatures.subject import Subject
 
-# Bytes of a checkpoint from which on both modes at the same time would take too much memory.
-_LARGE = 256 << 20
 _WRITERS = {formats.TF1_HUB.name: tf1_hub, formats.TF2_SAVED_MODEL.name: saved_model}
 
 
@@ -88,7 +85,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
       other: a process with a `Half` for training, which then works at the same time as this one;
         None does everything here.
     """
-    halves = _one_after_the_other()
+    halves = sources.one_after_the_other()
     if other is not None:
         halves[True] = other
     for name in request.models:
@@ -96,7 +93,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
             found = None
             if name == AUTO:
                 try:
-                    found = _bring(request, None, stack)
+                    found = sources.bring(request, None, stack)
                     name = recognition.model_of(found.path).name
                 except ExportError as error:
                     yield Outcome(handle=AUTO, error=error)
@@ -109,7 +106,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
                     publish.clear_up(target)
                     publish.refuse_unpublishable(target, overwrite=request.overwrite)
                     # Not before a module wants it, and once a model: it may be a download.
-                    source = source or _resolve(request, model, found, halves, stack)
+                    source = source or sources.resolve(request, model, found, halves, stack)
                     if isinstance(source, ExportError):
                         raise source
                     yield _export_module(request, model, task, target, source)
@@ -117,64 +114,7 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
                     yield Outcome(handle=handle, error=error)
 
 
-def _one_after_the_other() -> dict[bool, networks.Caller]:
-    """Halves of an export that are never in memory together."""
-    return {training: worker.Here(half.Half(training=training)) for training in (False, True)}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Source:
-    """A model's checkpoint and Slim graphs."""
-
-    checkpoint: checkpoint.Checkpoint
-    networks: networks.Networks
-
-
-def _bring(
-    request: ExportRequest, model: catalog.Model | None, stack: contextlib.ExitStack
-) -> checkpoint.Checkpoint:
-    """The checkpoint of a model, or of any; it stays as long as the stack."""
-    return checkpoint.resolve(
-        request.checkpoint, model=model, workdir=_directory(stack), sha256=request.sha256
-    )
-
-
-def _directory(stack: contextlib.ExitStack) -> Path:
-    try:
-        return stack.enter_context(scratch.temporary())
-    except OSError as error:
-        raise OutputError(
-            f"There is no temporary directory (TMPDIR chooses one): {error}"
-        ) from error
-
-
-def _resolve(request: ExportRequest, model: catalog.Model, found, halves, stack):
-    """The source, or the error that every task of the model then shares."""
-    try:
-        found = found or _bring(request, model, stack)
-        opened = networks.Networks(
-            model,
-            version=request.contract,
-            checkpoint=found.path,
-            allow_unused=request.allow_unused,
-            moving_averages=request.moving_averages,
-            halves=halves if found.num_bytes < _LARGE else _one_after_the_other(),
-            workdir=_directory(stack),
-        )
-        if request.labels is not None:
-            # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.
-            labels.refuse_others(
-                request.labels,
-                model=model,
-                checkpoint=found.path.name,
-                num_classes=opened.classes_of_head,
-            )
-        return _Source(checkpoint=found, networks=opened)
-    except ExportError as error:
-        return error
-
-
-def _export_module(request, model, task, target, source: _Source) -> Outcome:
+def _export_module(request, model, task, target, source: sources.Source) -> Outcome:
     watch = _Stopwatch()
     with watch("building"):
         restored = source.networks.restored(task)
@@ -275,7 +215,9 @@ def _write(
     path.write_text(record.to_json())
 
 
-def _check(directory: Path, promise: contract.Promise, handle: str, source: _Source) -> float:
+def _check(
+    directory: Path, promise: contract.Promise, handle: str, source: sources.Source
+) -> float:
     """As `_parity`, and raises `SourceError` if the checkpoint is not what it was."""
     try:
         return _parity(directory, promise, handle, source)
@@ -285,7 +227,9 @@ def _check(directory: Path, promise: contract.Promise, handle: str, source: _Sou
         source.checkpoint.refuse_changed()
 
 
-def _parity(directory: Path, promise: contract.Promise, handle: str, source: _Source) -> float:
+def _parity(
+    directory: Path, promise: contract.Promise, handle: str, source: sources.Source
+) -> float:
     """Raises `CheckError` unless the module on disk keeps its promise; returns its parity."""
     report, differences = _verify(directory, promise, source)
     problems = [
@@ -305,7 +249,7 @@ def _parity(directory: Path, promise: contract.Promise, handle: str, source: _So
     return max(differences.values())
 
 
-def _verify(directory: Path, promise: contract.Promise, source: _Source):
+def _verify(directory: Path, promise: contract.Promise, source: sources.Source):
     """The report of a module on disk, and its differences to the Slim graph, by output."""
     with Subject(Module(directory), promise) as subject:
         results = conformance.check_graphs(subject)
