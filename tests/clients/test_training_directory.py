@@ -67,7 +67,7 @@ def logits(module: Path, pictures: np.ndarray) -> np.ndarray:
     return signature(images=tf.constant(pictures))["default"].numpy()
 
 
-@pytest.mark.client("Slim's training", "train directory: state file, RMSProp, moving averages")
+@pytest.mark.client("Slim's training", "a directory with slots and moving averages")
 def test_directory(trained, row, directory):
     """The training leaves what Slim's trainings do: several checkpoints, of which the last is named."""
     row.version = trained.facts["version"]
@@ -80,7 +80,7 @@ def test_directory(trained, row, directory):
     assert not np.allclose(trained.arrays["raw"], trained.arrays["averaged"], rtol=0.01)
 
 
-@pytest.mark.client("Slim's training", "--model=auto, its newest checkpoint, raw and averaged")
+@pytest.mark.client("Slim's training", "its newest checkpoint by --model=auto, raw and averaged")
 @pytest.mark.parametrize("weights", ["raw", "averaged"])
 @pytest.mark.parametrize("version", [3, 5])
 def test_logits(trained, export, row, pictures, version, weights):
