@@ -19,7 +19,7 @@ from slimhub.signatures.saved_objects import (
     to_python,
 )
 from slimhub.signatures.subject import Subject
-from slimhub.signatures.value_checks import difference, misplaced, moved, wrong_loss
+from slimhub.signatures.value_checks import difference, misplaced, moved, same, wrong_loss
 
 Problems = Iterator[str]
 
@@ -182,7 +182,7 @@ def serving(subject: Subject) -> Problems:
         for on_disk in subject.module.portions(set(subject.module.variables) & set(reads)):
             found = graph.session.run({name: reads[name] for name in on_disk})
             for name in sorted(on_disk):
-                if not np.array_equal(found[name], on_disk[name], equal_nan=True):
+                if not same(found[name], on_disk[name]):
                     yield f"{name}: expected what is on disk, got something else"
 
 
