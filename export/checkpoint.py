@@ -44,9 +44,9 @@ class Checkpoint:
     places: tuple[Path, ...]
 
     @property
-    def num_bytes(self) -> int:
-        """Of all its files, an archive beside what is in it."""
-        return sum(file.num_bytes for file in self.files)
+    def largest(self) -> int:
+        """Bytes of its largest file."""
+        return max(file.num_bytes for file in self.files)
 
     def refuse_changed(self) -> None:
         """Raises `SourceError` unless what was read is what was recorded."""

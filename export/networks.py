@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from slimhub.export import extras, half, restore, slim_graph, worker
 from slimhub.models.catalog import Model
 from slimhub.signatures import contract
@@ -24,7 +22,7 @@ class Restored:
     """
 
     definitions: Mapping[bool, slim_graph.Definition]
-    weights: Mapping[str, np.ndarray]
+    weights: restore.Weights
     num_classes: int | None
 
 
@@ -94,7 +92,7 @@ class Networks:
         names = definitions[False].variables
         return Restored(
             definitions=definitions,
-            weights={name: self._restored.weights[name] for name in names},
+            weights=self._restored.weights.only(names),
             num_classes=None,
         )
 

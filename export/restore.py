@@ -3,7 +3,7 @@
 import contextlib
 import glob
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from slimhub.signatures.printable import printable
 Shape = tuple[int, ...]
 
 _VARIANCE = "/moving_variance"
+# Bytes of weights up to which they are kept in memory.
+_KEPT = 256 << 20
 
 
 class Reader:
@@ -59,7 +61,39 @@ class Reader:
                 shape_and_slices=[""],
                 dtypes=[self._dtypes[name]],
             )
-            return tensor.numpy()
+            # Unlike `numpy()`, no copy.
+            return np.asarray(tensor)
+
+
+class Weights(Mapping[str, np.ndarray]):
+    """Variables of a checkpoint by the names that the network has for them.
+
+    Those of a large network are read anew whenever they are asked for: kept, they would be in memory
+    beside everything that is made of them.
+    """
+
+    def __init__(self, reader: Reader, names: Mapping[str, str], *, kept: dict | None = None):
+        """`names` are those in the checkpoint. Reads nothing yet."""
+        self._reader, self._names = reader, names
+        numbers = sum(math.prod(reader.shapes.get(name, ())) for name in names.values())
+        self._kept = kept if kept is not None or 4 * numbers > _KEPT else {}
+
+    def only(self, names: Iterable[str]) -> "Weights":
+        """Some of them."""
+        return Weights(self._reader, {name: self._names[name] for name in names}, kept=self._kept)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if self._kept is None:
+            return self._reader.get(self._names[name])
+        if name not in self._kept:
+            self._kept[name] = self._reader.get(self._names[name])
+        return self._kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @contextlib.contextmanager
@@ -94,8 +128,8 @@ def restore(
     shapes: Mapping[str, Shape],
     names: Mapping[str, str] | None = None,
     allow_unused: bool = False,
-) -> dict[str, np.ndarray]:
-    """Reads the variables of a network.
+) -> Weights:
+    """Reads and checks the variables of a network.
 
     Args:
       reader: the checkpoint.
@@ -111,8 +145,8 @@ def restore(
       RestoreError: variables are missing, misshapen, not float32, not finite, or unused; all are named.
     """
     names = names or {name: name for name in shapes}
-    weights: dict[str, np.ndarray] = {}
-    problems = list(_read(reader, shapes, names, weights))
+    weights = Weights(reader, {name: names[name] for name in shapes})
+    problems = list(_problems(reader, shapes, names, weights))
     unused = [
         name
         for name in sorted(set(reader.shapes) - set(shapes) - set(names.values()))
@@ -135,10 +169,10 @@ def restore(
     return weights
 
 
-def _read(
-    reader: Reader, shapes: Mapping[str, Shape], names: Mapping[str, str], weights
+def _problems(
+    reader: Reader, shapes: Mapping[str, Shape], names: Mapping[str, str], weights: Weights
 ) -> Iterator[causes.Problem]:
-    """Fills `weights`, and yields what is wrong, with the names that the checkpoint has."""
+    """What is wrong with the variables, with the names that the checkpoint has."""
     for variable, shape in sorted(shapes.items()):
         name = names[variable]
         if name not in reader.shapes:
@@ -148,7 +182,7 @@ def _read(
         elif reader.dtype(name) != "float32":
             yield "! dtype", name, f"checkpoint {reader.dtype(name)}, model float32"
         else:
-            weights[variable] = value = reader.get(name)
+            value = weights[variable]
             infinite = np.count_nonzero(~np.isfinite(value))
             if infinite:
                 yield "! value", name, f"{infinite} of {value.size} values are not finite"

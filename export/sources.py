@@ -10,7 +10,7 @@ from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import scratch
 
-# Bytes of a checkpoint from which on both modes at the same time would take too much memory.
+# Bytes of a file from which on both modes at the same time would take too much memory.
 _LARGE = 256 << 20
 
 
@@ -55,7 +55,7 @@ def resolve(request: ExportRequest, model: catalog.Model, found, halves, stack):
             checkpoint=found.path,
             allow_unused=request.allow_unused,
             moving_averages=request.moving_averages,
-            halves=halves if found.num_bytes < _LARGE else one_after_the_other(),
+            halves=halves if found.largest < _LARGE else one_after_the_other(),
             workdir=_directory(stack),
         )
         if request.labels is not None:

@@ -168,7 +168,8 @@ def _function(loaded, one: contract.Signature | contract.Call, promise: contract
 
 
 def _arrays(tensors: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    return {key: tensor.numpy() for key, tensor in tensors.items()}
+    # Unlike `numpy()`, no copies.
+    return {key: np.asarray(tensor) for key, tensor in tensors.items()}
 
 
 def describe(error: Exception) -> str:

@@ -201,7 +201,7 @@ def moving_averages(subject: Subject) -> Problems:
             yield from _misused(subject, images, outputs, statistics)
             yield from _updated(module, images, on_disk, statistics)
         for weights in subject.module.portions(module.weights):
-            found = module.read({name: module.weights[name] for name in weights})
+            found = {name: np.asarray(module.weights[name].read_value()) for name in weights}
             yield from moved("training", "applied", weights, found)
 
 
