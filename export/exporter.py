@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from slimhub.export import (
     labels,
+    memory,
     module_archive,
     networks,
     parity,
@@ -142,6 +143,7 @@ def _export_module(request, model, task, target, source: sources.Source) -> Outc
         with watch("writing"):
             staging = stack.enter_context(publish.staging(target, overwrite=request.overwrite))
             _write(staging, provenance, restored, names)
+            memory.give_back()
         with watch("checking"):
             figure = _check(staging, promise, provenance.handle, source)
             num_bytes = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())

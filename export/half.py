@@ -3,15 +3,13 @@
 The halves share files only, the checkpoint and the module, so each may have a process.
 """
 
-import ctypes
 import dataclasses
-import gc
 from collections.abc import Mapping
 from pathlib import Path
 
 import tensorflow as tf
 
-from slimhub.export import parity, reference, slim_graph
+from slimhub.export import memory, parity, reference, slim_graph
 from slimhub.export.errors import CheckError, OutputError
 from slimhub.export.reasons import reason
 from slimhub.models.catalog import Model
@@ -74,7 +72,7 @@ class Half:
             ) from error
         # What it gave is all that is needed of it.
         self._built = None
-        _give_back()
+        memory.give_back()
 
     def verify(self, directory: Path, promise: contract.Promise, *, compare: bool) -> Verdict:
         """Runs a module whose graphs may be run; and compares it with the Slim graph.
@@ -85,7 +83,7 @@ class Half:
           compare: whether all other checks passed, so that it has what is compared.
         """
         verdict = self._verify(directory, promise, compare=compare)
-        _give_back()
+        memory.give_back()
         return verdict
 
     def _verify(self, directory: Path, promise: contract.Promise, *, compare: bool) -> Verdict:
@@ -102,12 +100,3 @@ class Half:
             for mode in subject.modes:
                 differences |= parity.compare(subject, mode, references)
             return Verdict(results=results, differences=differences)
-
-
-def _give_back() -> None:
-    """Gives memory back to the system that is no longer used."""
-    # Graphs refer to themselves, and would stay for long.
-    gc.collect()
-    # Of the GNU C library, which else keeps what was freed.
-    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
-        trim(0)

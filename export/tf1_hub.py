@@ -55,7 +55,8 @@ def write(
         prefix=str(directory / "variables" / "variables"),
         tensor_names=names,
         shape_and_slices=[""] * len(names),
-        tensors=[weights[name] for name in names],
+        # One after the other: the operation would copy all of them at once.
+        tensors=[tf.convert_to_tensor(weights[name]) for name in names],
     )
 
 

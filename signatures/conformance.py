@@ -147,10 +147,11 @@ def may_run(results: Iterable[Result]) -> bool:
 
 def check_values(subject: Subject, *, note: Note = lambda result: None) -> tuple[Result, ...]:
     """Runs the checks that run the module, in `subject.modes`. `may_run` must have said so."""
-    loads, *others = _value_checks(subject.promise.format)
-    results = [_run(loads, subject, note)]
-    if results[0].status == "passed":
-        results += [_run(check, subject, note) for check in others]
+    results = []
+    for check in _value_checks(subject.promise.format):
+        results.append(_run(check, subject, note))
+        if check is value_checks.loads and results[-1].status != "passed":
+            break
     return tuple(results)
 
 
@@ -194,8 +195,12 @@ def _graph_checks(format: formats.Format | None) -> tuple[Callable, ...]:
 
 
 def _value_checks(format: formats.Format | None) -> tuple[Callable, ...]:
-    own = _OF_FORMAT[format.name].VALUE_CHECKS if format else ()
-    return (*value_checks.CHECKS, *own)
+    own = _OF_FORMAT[format.name] if format else None
+    return (
+        *(own.BEFORE_LOADS if own else ()),
+        *value_checks.CHECKS,
+        *(own.VALUE_CHECKS if own else ()),
+    )
 
 
 def _result(check: Callable, subject) -> Result:

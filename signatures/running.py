@@ -15,6 +15,22 @@ from slimhub.signatures.interface import MOVING_AVERAGES
 _REASON = re.compile(r"^Node: [^\n]*\n(.+?)(?=\n\t \[\[|\n\nOriginal stack trace|\Z)", re.M | re.S)
 
 
+# Bytes of a tensor from which on it is fetched in pieces.
+_LARGE = 128 << 20
+# Numbers that are compared at a time.
+_PIECE = 1 << 22
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two arrays are equal, NaN to NaN."""
+    if one.shape != other.shape:
+        return False
+    one, other = one.ravel(), other.ravel()
+    # Piece by piece: NumPy makes several copies of what it compares.
+    pieces = (slice(first, first + _PIECE) for first in range(0, one.size, _PIECE))
+    return all(np.array_equal(one[piece], other[piece], equal_nan=True) for piece in pieces)
+
+
 class RunningGraph:
     """A meta graph in a session.
 
@@ -48,6 +64,23 @@ class RunningGraph:
             for name in sorted(signatures)
         }
         return self.session.run(fetches, {**feeds, **(extra_feeds or {})})
+
+    def unlike(
+        self, arrays: Mapping[str, np.ndarray], tensors: Mapping[str, tf.Tensor]
+    ) -> Iterator[str]:
+        """Names of the tensors that are not equal to the arrays of the same names."""
+        large = {name for name, array in arrays.items() if array.nbytes > _LARGE and array.ndim}
+        found = self.session.run({name: tensors[name] for name in arrays.keys() - large})
+        yield from sorted(name for name, value in found.items() if not same(value, arrays[name]))
+        for name in sorted(large):
+            # Row by row: what a session gives is a copy.
+            with self.graph.as_default():
+                rows = [tensors[name][index] for index in range(len(arrays[name]))]
+            if not all(
+                same(self.session.run(row), array)
+                for row, array in zip(rows, arrays[name], strict=True)
+            ):
+                yield name
 
     def collection(self, name: str) -> list:
         """The graph's collection of that name, as imported."""

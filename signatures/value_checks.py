@@ -18,8 +18,6 @@ Problems = Iterator[str]
 TOLERANCE = 1e-5
 # Of a float32 that was rounded a few times.
 _ROUNDING = 4 * np.finfo(np.float32).eps
-# Numbers that are compared at a time.
-_PIECE = 1 << 22
 
 
 def loads(subject: Subject) -> Problems:
@@ -123,20 +121,10 @@ def difference(actual: np.ndarray, expected: np.ndarray) -> float:
     return np.max(np.abs(actual - expected)) / (np.max(np.abs(expected)) or 1)
 
 
-def same(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether two arrays are equal, NaN to NaN."""
-    if one.shape != other.shape:
-        return False
-    one, other = one.ravel(), other.ravel()
-    # Piece by piece: NumPy makes several copies of what it compares.
-    pieces = (slice(first, first + _PIECE) for first in range(0, one.size, _PIECE))
-    return all(np.array_equal(one[piece], other[piece], equal_nan=True) for piece in pieces)
-
-
 def moved(where: str, when: str, before, after) -> Problems:
     """Variables that are not what they were before, arrays by name."""
     for name in sorted(before):
-        if not same(before[name], after[name]):
+        if not running.same(before[name], after[name]):
             yield f"{where} {name}: expected it to stay when {when}, it moved"
 
 

@@ -53,6 +53,7 @@ def test_ids(format, own):
         conformance.readable,
         *graph_checks.CHECKS,
         *own.GRAPH_CHECKS,
+        *own.BEFORE_LOADS,
         *value_checks.CHECKS,
         *own.VALUE_CHECKS,
     ]
