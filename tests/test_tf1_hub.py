@@ -151,8 +151,8 @@ def test_parity_sees_one_weight(rebuilt, definitions, read, checkpoint, tmp_path
             references = reference.run(
                 catalog.get("inception_v1"),
                 graphs[mode.training],
-                version=3,
                 checkpoint=checkpoint("inception_v1"),
+                into=tmp_path / f"references-{mode.training}",
             )
             worst |= parity.compare(subject, mode, references)
     assert set(worst) == {

@@ -37,7 +37,7 @@ class Slim:
         classes = restore.num_classes(reader, model=record) if task == "classification" else None
         built = slim_graph.build(record, version=_VERSION, num_classes=classes, training=training)
         self._task, self._training, self._built = task, training, built
-        self._interface = slim_graph.interface(record, built.network)
+        self._interface = slim_graph.interface(record, built)
         self._images = contract.VERSIONS[_VERSION].images(record.image_size).name
         self._variables = {variable.op.name: variable for variable in built.network.variables}
         self._session = tf.compat.v1.Session(graph=built.graph)
