@@ -69,7 +69,8 @@ def build(
     """
     with tf.name_scope("hub_input/"):
         scaled = tf.multiply(images, model.input_scale, name="Mul")
-        inputs = tf.subtract(scaled, tf.constant(model.input_offsets, tf.float32), name="Sub")
+        offsets = tf.constant(model.input_offsets, tf.float32, name="Sub/y")
+        inputs = tf.subtract(scaled, offsets, name="Sub")
     with (
         slim.network_scope(model, training=training, batch_norm_momentum=batch_norm_momentum),
         tf.compat.v1.variable_scope(model.scope) as scope,

@@ -70,3 +70,10 @@ class Interface:
     logits: TensorSpec | None
     predictions: TensorSpec | None
     end_points: Mapping[str, TensorSpec]
+
+    @property
+    def rescaling(self) -> str:
+        """What the graph makes of images, in words: `2 * images - 1`."""
+        offsets = ", ".join(f"{offset:g}" for offset in self.input_offsets)
+        several = len(self.input_offsets) != 1
+        return f"{self.input_scale:g} * images - {f'({offsets})' if several else offsets}"

@@ -190,7 +190,7 @@ def image_range(subject: Subject) -> Problems:
         rescaled = graph.session.run(last.outputs[0], {source: images})
         found = difference(rescaled, scale * images - offsets)
         if not found <= TOLERANCE:
-            yield f"{mode.label}: expected {scale:g} * images - {offsets}, got a difference of {found:g}"
+            yield f"{mode.label}: expected {interface.rescaling}, got a difference of {found:g}"
         for tensor, only in ((source, first), (first.outputs[0], last)):
             readers = [op.name for op in tensor.consumers() if op != only]
             if readers:

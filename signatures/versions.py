@@ -60,7 +60,7 @@ VERSIONS: Mapping[int, Version] = {
         momentum=None,
         settable_momentum=False,
         image_module_info=False,
-        changes="The first: images of one size; batch norm keeps the momentum of the training.",
+        changes="The first: images of one size; batch norm has the momentum that the network has in TF-Slim.",
     ),
     3: Version(
         format=TF1_HUB,

@@ -195,7 +195,7 @@ BREAKAGES = {
     ),
     "another_range": breakage(
         lambda m: [set_const(inside(one, "hub_input/Mul/y"), 255.0) for one in both_networks(m)],
-        "hub_input/Mul: expected the constant 2, got 255",
+        "hub_input/Mul: expected the constant 2.0, got 255.0",
         "image-range",
     ),
     "another_rescaling": breakage(
@@ -246,7 +246,7 @@ BREAKAGES = {
     ),
     "noise_on_features": breakage(
         add_noise,
-        f"{TRAINING}: run twice on the same images",
+        f"{TRAINING} default: run twice on the same images",
         "dropout",
         "moving-averages",
     ),

@@ -136,10 +136,12 @@ BREAKAGES = {
     "constant": breakage(
         cut_off_images, "{} default: the same comes out for different images", "batch-independence"
     ),
-    "noise_on_features": breakage(add_noise, "{train} image_feature_vector: run twice", "dropout"),
+    "noise_on_features": breakage(
+        add_noise, "{train} image_feature_vector default: run twice", "dropout"
+    ),
     "another_range": breakage(scale_to_bytes, "{}: expected 2 * images - 1", "image-range"),
     "another_offset": breakage(
-        lambda m: set_const(m.train, "hub_input/Sub/y", 0.0),
+        lambda m: set_const(m.train, "hub_input/Sub/y", [0.0]),
         "{train}: expected 2 * images - 1",
         "image-range",
     ),

@@ -26,6 +26,12 @@ from surgery import (
 
 from slimhub.signatures import conformance, wiring_checks
 
+
+def ignore_given_momentum(m):
+    function = applied(m, TRAINING, depth=2)
+    put(call_in(function).input, 1, add_const(function, 0.99))
+
+
 BREAKAGES = {
     "end_points_of_signature_swapped": breakage(
         lambda m: swap(applied(m, NAMED).ret, "identity", "identity_1"),
@@ -61,7 +67,7 @@ BREAKAGES = {
         "tensor-names",
     ),
     "signature_ignores_momentum": breakage(
-        lambda m: put(call_in(applied(m, TRAINING, depth=2)).input, 1, "Const:output:0"),
+        ignore_given_momentum,
         f"{TRAINING} {FIRST}: expected the momentum {TRAINING}_{MOMENTUM}, got 0.99",
         "tensor-names",
         "moving-averages",
