@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import gc
 import logging
 import os
@@ -140,6 +141,18 @@ def module(shared, archives):
 def stem(tmp_path_factory) -> Path:
     """A directory with every version of a small module, which is quick to check."""
     return export_stem(tmp_path_factory.mktemp("stem"))
+
+
+@pytest.fixture(scope="session")
+def family(tmp_path_factory):
+    """A function that gives a module of one of `stem.STEMS`. Do not write into it."""
+    output = tmp_path_factory.mktemp("family")
+
+    @functools.cache
+    def get(model: str, task: str, version: int) -> Path:
+        return export_stem(output, model=model, task=task, versions=(version,)) / str(version)
+
+    return get
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,8 @@
 """Runs a module on the scene, and draws its portrait."""
 
+import itertools
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,9 @@ from slimhub.signatures.subject import Subject
 
 # The one that gives all end points, for either task.
 _SIGNATURE = "image_feature_vector"
+# End points with pictures, at most: as many as a page can have and still be looked through. Of the
+# networks that have more, some of each part are drawn.
+MOST_DRAWN = 24
 # Of all layers, only the first reads RGB.
 _FIRST_KERNEL = re.compile(r"float32 \[\d+, \d+, 3, \d+\]")
 # A separable convolution has two kernels, in this order.
@@ -56,22 +61,47 @@ def _portray(subject: Subject) -> dict[str, bytes]:
     image = scene.draw(*subject.promise.interface.image_size)
     variable, kernel = first_kernel(subject.module)
     activations = _activations(subject, image)
+    chosen = choose(activations)
     record = Portrait(
         image_size=image.shape[:2],
         picture="picture.png",
         filters=Filters(variable=variable, shape=kernel.shape, picture="filters.png"),
         end_points=tuple(
-            EndPoint(key=key, shape=array.shape, picture=f"{index:02}.png")
+            EndPoint(
+                key=key, shape=array.shape, picture=f"{index:02}.png" if key in chosen else None
+            )
             for index, (key, array) in enumerate(activations.items())
         ),
     )
     drawn = [
         np.round(255 * image).astype(np.uint8),
         pixels.filters(kernel),
-        *map(_end_point, activations.values()),
+        *(_end_point(array) for key, array in activations.items() if key in chosen),
     ]
     files = dict(zip(record.pictures, map(png.encode, drawn), strict=True))
     return {**files, portrait.RECORD: record.to_json().encode()}
+
+
+def choose(keys: Iterable[str], *, most: int = MOST_DRAWN) -> set[str]:
+    """The end points that are drawn: the outermost of the network first, as their keys are nested.
+
+    Of those of one depth that are too many, the chosen are spread evenly.
+
+    Args:
+      keys: in the network's order.
+      most: how many are chosen.
+    """
+    chosen: set[str] = set()
+    for _, level in itertools.groupby(sorted(keys, key=_depth), key=_depth):
+        level = list(level)
+        room = min(len(level), most - len(chosen))
+        places = np.linspace(0, len(level) - 1, room).round().astype(int)
+        chosen.update(level[place] for place in places)
+    return chosen
+
+
+def _depth(key: str) -> int:
+    return key.count("/")
 
 
 def first_kernel(module: Module) -> tuple[str, np.ndarray]:

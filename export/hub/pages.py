@@ -66,6 +66,8 @@ def markdown(
         outputs=_outputs(promise),
         calls=[call for mode in promise.modes for call in mode.calls],
         versions=contract.VERSIONS,
+        in_training=_in_training(promise),
+        dropout_inside=_dropout_inside(promise),
         series=record.version != record.contract,
         provenance=formats.PROVENANCE,
     )
@@ -91,6 +93,25 @@ def _names(entry: Entry, promise: Promise) -> tuple[str, ...]:
         # Replaced meanwhile, or a stranger's; `make check` tells which.
         pass
     return ()
+
+
+def _in_training(promise: Promise) -> str:
+    """What is then another than at inference; empty if nothing is."""
+    interface, changes = promise.interface, []
+    if promise.momentum is not None:
+        moves = " and moves its moving averages" if promise.format.callable else ""
+        changes.append(f"batch norm uses the statistics of the batch{moves}")
+    places = ["inside the network"] if _dropout_inside(promise) else []
+    if interface.logits is not None and interface.logits.name in interface.behind_dropout:
+        places.append("before the classification layer")
+    if places:
+        changes.append(f"dropout is active {' and '.join(places)}")
+    return "; ".join(changes)
+
+
+def _dropout_inside(promise: Promise) -> bool:
+    """Whether dropout acts before the features in training, as it does between VGG's dense layers."""
+    return promise.interface.feature_vector.name in promise.interface.behind_dropout
 
 
 def _signatures(promise: Promise) -> list[tuple[contract.Signature, str]]:

@@ -51,12 +51,13 @@ class EndPoint:
       key: among the outputs of the signature.
       shape: `[1, height, width, channels]`.
       picture: name of the file, RGBA: tiles side by side, the mean of all channels first, then the
-        channels that vary most; of a map of one position, one tile of all channels.
+        channels that vary most; of a map of one position, one tile of all channels. None if it is not
+        drawn, as of networks with many end points not all are.
     """
 
     key: str
     shape: tuple[int, int, int, int]
-    picture: str
+    picture: str | None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,10 +77,14 @@ class Portrait:
     end_points: tuple[EndPoint, ...]
 
     @property
+    def drawn(self) -> tuple[EndPoint, ...]:
+        """The end points that have pictures."""
+        return tuple(point for point in self.end_points if point.picture is not None)
+
+    @property
     def pictures(self) -> tuple[str, ...]:
         """Names of all files that it consists of, but for the record."""
-        drawn = (self.filters, *self.end_points)
-        return (self.picture, *(one.picture for one in drawn))
+        return (self.picture, self.filters.picture, *(point.picture for point in self.drawn))
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"

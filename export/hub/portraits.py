@@ -16,7 +16,7 @@ from slimhub.export.hub.shelf import LOG, Entry, key_of
 from slimhub.signatures import scratch
 
 # Of what is drawn and how: with another number, all are drawn anew.
-_STYLE = 1
+_STYLE = 2
 # Seconds; more than the drawing gives itself.
 _TIMEOUT = 300
 

@@ -32,6 +32,9 @@ module(
 
 _UPDATES = """\
 updates = tf.get_collection(tf.GraphKeys.UPDATE_OPS)  # run them with the train op
+"""
+
+_LOSSES = """\
 losses = tf.losses.get_regularization_losses()  # add them to the loss
 """
 
@@ -90,7 +93,9 @@ def training(promise: Promise, *, url: str) -> tuple[Snippet, ...]:
     code = _TF1.format(url=url, how=', trainable=True, tags={"train"}')
     result = "logits" if promise.interface.logits else "features"
     call = _WITH_MOMENTUM.format(task=promise.task) if settable else "module(images)"
-    return (Snippet(title="TensorFlow 1", code=f"{code}{result} = {call}\n{_UPDATES}"),)
+    # Without batch norm, there is nothing to update.
+    updates = "" if promise.momentum is None else _UPDATES
+    return (Snippet(title="TensorFlow 1", code=f"{code}{result} = {call}\n{updates}{_LOSSES}"),)
 
 
 def _tf2(promise: Promise, title: str, use: str, *, url: str, how: str = "") -> Snippet:
