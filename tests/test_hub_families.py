@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from stem import RESNET_STEM, STEMS, VGG_STEM
 
-from slimhub.export.hub import pages, snippets
+from slimhub.export.hub import draw, pages, snippets
+from slimhub.export.hub.portrait import EndPoint, Filters, Portrait
 from slimhub.export.hub.shelf import Entry, key_of
 from slimhub.models import catalog
 from slimhub.signatures.provenance import STATUSES
@@ -38,8 +39,8 @@ def entry(family):
     return get
 
 
-def page(found) -> str:
-    text = pages.markdown(found, url="https://hub.example", portrait="not drawn")
+def page(found, portrait="not drawn") -> str:
+    text = pages.markdown(found, url="https://hub.example", portrait=portrait)
     return " ".join(text.split())
 
 
@@ -122,3 +123,35 @@ def test_programs(entry, name, version):
         else:
             *_, channels = names["feature_map"].shape
             assert channels == STEMS[name].num_features
+
+
+def test_many_end_points():
+    """Of many end points, the outermost are drawn, and of a depth that is too much, some of each part."""
+    blocks = [f"n/block{number}" for number in range(1, 5)]
+    units = [f"{block}/unit_{number}" for block in blocks for number in range(20)]
+    keys = ["n/conv1", *(f"{unit}/conv{number}" for unit in units for number in range(3)), *units]
+    chosen = draw.choose([*keys, *blocks])
+    assert len(chosen) == draw.MOST_DRAWN
+    assert chosen >= {"n/conv1", *blocks}
+    assert chosen <= {"n/conv1", *blocks, *units}
+    for block in blocks:
+        assert 4 <= sum(unit in chosen for unit in units if unit.startswith(block)) <= 6
+    assert draw.choose(keys[:3]) == set(keys[:3])
+    assert len(draw.choose(units, most=1)) == 1
+
+
+def test_page_of_many_end_points(entry):
+    """A page has the shapes of all end points, and says of how many there are pictures."""
+    points = [EndPoint(key=f"n/{i}", shape=(1, 1, 1, i), picture=None) for i in range(1, 40)]
+    points[7] = dataclasses.replace(points[7], picture="07.png")
+    drawn = Portrait(
+        image_size=(1, 1),
+        picture="picture.png",
+        filters=Filters(variable="a", shape=(1, 1, 3, 1), picture="filters.png"),
+        end_points=tuple(points),
+    )
+    assert drawn.pictures == ("picture.png", "filters.png", "07.png")
+    text = page(entry(RESNET_STEM.name, 3), portrait=drawn)
+    assert all(f"| `n/{i}` | `[1, 1, 1, {i}]` |" in text for i in range(1, 40))
+    assert text.count("![Activations of ") == 1
+    assert "For 1 of the 39 end points, the mean" in text
