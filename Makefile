@@ -17,7 +17,7 @@ endif
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## export every module from synthetic weights, and use each: [VERSION=1|3|5]
+demo: $(READY)  ## export two networks from synthetic weights, and use each module: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
 export: $(READY)  ## export: VERSION=1|3|5 [INTERFACE=1|3|5] [MODEL=...] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]

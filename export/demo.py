@@ -1,4 +1,4 @@
-"""Exports a version from a synthetic checkpoint, and uses the modules as anybody would.
+"""Exports a version of two networks from synthetic checkpoints, and uses the modules as anybody would.
 
 Usage: python -m slimhub.export.demo [--version=3] [--output=build/demo]
 
@@ -11,7 +11,11 @@ from pathlib import Path
 from absl import flags
 
 from slimhub.export.request import ExportRequest
+from slimhub.models import catalog
 from slimhub.signatures import command_line, contract
+
+# Quick ones, which a page of output has room for.
+_MODELS = catalog.names()[:2]
 
 _VERSION = flags.DEFINE_enum(
     "version", "3", [str(version) for version in contract.VERSIONS], "Version to export."
@@ -26,7 +30,11 @@ def main(arguments: list[str]) -> int:
 
     version = int(_VERSION.value)
     request = ExportRequest(
-        version=version, checkpoint="synthetic", output=Path(_OUTPUT.value), overwrite=True
+        version=version,
+        models=_MODELS,
+        checkpoint="synthetic",
+        output=Path(_OUTPUT.value),
+        overwrite=True,
     )
     with contextlib.closing(worker.Worker(half.Half(training=True))) as other:
         outcomes = report.show(request, exporter.export(request, other=other))
@@ -45,7 +53,8 @@ def _use(outcome) -> None:
     with command_line.quiet_imports():
         import tensorflow_hub as hub
 
-    images = _pictures(size=224, labels=[0])
+    *_, model, _, _ = outcome.handle.split("/")
+    images = _pictures(size=catalog.get(model).image_size, labels=[0])
     outputs = hub.KerasLayer(str(outcome.directory))(images).numpy()
     print(f"\nhub.KerasLayer({str(outcome.directory)!r})")
     print(f"  weights     {outcome.weights}")
@@ -74,18 +83,18 @@ def _fine_tune(outcome) -> None:
     loss = tf_keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(tf_keras.optimizers.SGD(0.05), loss)
     print(f"\nhub.KerasLayer({str(outcome.directory)!r}, trainable=True), fine-tuned")
-    images = _pictures(size=48, labels=labels)
+    images = _pictures(size=(48, 48), labels=labels)
     losses = model.fit(images, labels, batch_size=16, epochs=4, verbose=0).history["loss"]
     print(f"  weights     {len(layer.trainable_weights)} of {len(layer.weights)} are trained")
     print(f"  loss        {', '.join(f'{value:.2f}' for value in losses)}: each of five steps")
 
 
-def _pictures(*, size: int, labels):
-    """A disc, or by 1 a square, before a gradient: float32 `[len(labels), size, size, 3]` in [0, 1]."""
+def _pictures(*, size: tuple[int, int], labels):
+    """A disc, or by 1 a square, before a gradient: float32 `[len(labels), *size, 3]` in [0, 1]."""
     import numpy as np
 
     random = np.random.RandomState(1)
-    y, x = np.mgrid[0:size, 0:size] / size
+    y, x = np.indices(size) / np.reshape(size, (2, 1, 1))
     pictures = []
     for label in labels:
         picture = np.stack([np.zeros_like(x), x / 2, y / 2], axis=-1)

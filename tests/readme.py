@@ -1,8 +1,10 @@
-"""README.md: its blocks of code, and a place where they run."""
+"""README.md: its blocks of code, a place where they run, and its table of networks."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
+
+from slimhub.models import catalog
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -15,6 +17,29 @@ def blocks(heading: str, language: str) -> list[str]:
     """Code of that language under a heading of the third level."""
     text = README.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
     return [code for found, code in re.findall(_BLOCK, text, _FLAGS) if found == language]
+
+
+def networks() -> str:
+    """The table of networks, as the catalog has them."""
+    head = (
+        *("handle, without task and version", "network", "size", "smallest", "features", "classes"),
+        *("momentum", "top-1", "top-5", "its archive's SHA-256"),
+    )
+    rows = [
+        (
+            f"`{model.handle_prefix}/{model.name}`",
+            model.title,
+            *(" x ".join(map(str, size)) for size in (model.image_size, model.min_image_size)),
+            str(model.num_features),
+            str(model.num_classes),
+            "no batch norm" if model.batch_norm is None else str(model.batch_norm.decay),
+            *(f"{percent} %" for percent in model.accuracy),
+            "known" if model.archive.sha256 else "not known",
+        )
+        for model in catalog.MODELS
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def checkout(text: str, *, module: Callable[[str, str, int], Path], into: Path) -> Path:

@@ -116,7 +116,7 @@ def test_sum_that_nobody_published(entry, monkeypatch, status):
     monkeypatch.setattr(catalog, "get", lambda name: dataclasses.replace(model, archive=archive))
     text = page(entry(status=status))
     assert "`None`" not in text
-    assert (f"`{archive.name}`; what is known" in text) == (status != "verified")
+    assert (f"`{archive.name}`, whose SHA-256 is not known" in text) == (status != "verified")
 
 
 def test_moving_averages(entry):

@@ -146,6 +146,12 @@ def test_versions():
     }
 
 
+def test_networks():
+    """The table of networks is what the catalog has."""
+    [found] = re.findall("<!-- networks -->\n(.*?)<!-- end -->", README, re.DOTALL)
+    assert found == readme.networks()
+
+
 def test_archives():
     """The archive that the README names is one of the catalog, and where it says it is."""
     [name] = set(re.findall(r"`(\w+\.tar\.gz)`", README))
