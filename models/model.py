@@ -30,7 +30,7 @@ class BatchNorm:
 
     Attributes:
       count: how many there are.
-      decay: of their moving averages, in the training of the published checkpoint.
+      decay: of their moving averages in TF-Slim, with which Inception was trained.
       epsilon: added to the variance.
       gamma: whether they scale what they normalized.
     """

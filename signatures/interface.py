@@ -42,7 +42,7 @@ class Interface:
       min_image_size: smallest height and width.
       input_scale, input_offsets: the graph computes `scale * images - offset`, with one offset for all
         channels, or one for each.
-      batch_norm_decay: momentum that the network was trained with; None if it has no batch norm.
+      batch_norm_decay: the network's own momentum of moving averages; None if it has no batch norm.
       weight_decay: each regularization loss is this times half the squared norm of its kernel.
       num_batch_norms: each has two moving averages.
       behind_dropout: names of those of its tensors below that dropout acts on, in training.

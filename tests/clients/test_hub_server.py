@@ -3,6 +3,7 @@
 import hub
 import pytest
 from clients import consumer
+from stem import RESNET_STEM, VGG_STEM
 
 from slimhub.export.hub import snippets
 
@@ -83,16 +84,19 @@ NAMES = ("features", "feature_map", "updates", "losses", "history")
 def run_snippets(environment, served, version, *, titles):
     """Runs those of a page that have these titles, and tells the results that each has."""
     server, path, handle = served(version)
-    promise, shown = hub.record_of(path).promise(), {}
     with server as running:
-        url = f"{running.url}/{handle}"
-        for kind in (snippets.usage, snippets.training):
-            for snippet in kind(promise, url=url):
-                if snippet.title in titles:
-                    show = f"print(*(name for name in {NAMES} if name in globals()))"
-                    code = f"{snippet.code}\n{show}"
-                    said = consumer.command(environment, "python", "-c", code)
-                    shown[kind.__name__, snippet.title] = said.split("\n")[-2]
+        return results(environment, path, f"{running.url}/{handle}", titles=titles)
+
+
+def results(environment, path, url, *, titles):
+    promise, shown = hub.record_of(path).promise(), {}
+    for kind in (snippets.usage, snippets.training):
+        for snippet in kind(promise, url=url):
+            if snippet.title in titles:
+                show = f"print(*(name for name in {NAMES} if name in globals()))"
+                code = f"{snippet.code}\n{show}"
+                said = consumer.command(environment, "python", "-c", code)
+                shown[kind.__name__, snippet.title] = said.split("\n")[-2]
     return shown
 
 
@@ -120,3 +124,20 @@ def test_snippets_2(environment, row, served, version):
         ("usage", "TensorFlow 2"): "features",
         ("usage", "TensorFlow 2, with all end points"): "feature_map",
     } | ({("training", "Keras 2"): "history"} if version == 5 else {})
+
+
+@pytest.mark.client("hub.Module", SNIPPETS)
+@pytest.mark.parametrize("environment", ["tf-1.15", "tf-2.15"], indirect=True)
+@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [(RESNET_STEM.name, "features updates losses"), (VGG_STEM.name, "features losses")],
+)
+def test_snippets_of_families(environment, row, family, name, training, version):
+    """So does it for networks that are no Inceptions; without batch norm, nothing is updated."""
+    row.modules.append(version)
+    path = family(name, "feature_vector", version)
+    assert results(environment, path, path, titles=["TensorFlow 1"]) == {
+        ("usage", "TensorFlow 1"): "features",
+        ("training", "TensorFlow 1"): training,
+    }
