@@ -84,6 +84,7 @@ def test_no_batch_norm(entry, task, version):
         task == "classification"
     )
     assert f"dropout is active {places}." in text
+    assert "those that dropout makes random in training, at inference only." in text
     assert "has no batch norm: there is no momentum to set" in text
     if task == "feature_vector":
         assert "feature vectors. No dropout acts on them themselves" in text
@@ -96,6 +97,7 @@ def test_batch_norm(entry, version):
     """Of one with batch norm, and without dropout, it is the other way round."""
     text = page(entry(RESNET_STEM.name, version)).split("## Versions")[0]
     assert "dropout is active" not in text
+    assert "those that dropout makes random" not in text
     assert "batch norm uses the statistics of the batch" in text
     assert "0.997" in text
     assert ("UPDATE_OPS" in text) == (version != 5)
