@@ -84,7 +84,9 @@ def test_no_batch_norm(entry, task, version):
         task == "classification"
     )
     assert f"dropout is active {places}." in text
-    assert "those that dropout makes random in training, at inference only." in text
+    # In a session, random numbers can be fed, the same to both.
+    told = "those that dropout makes random in training, at inference only." in text
+    assert told == (version == 5)
     assert "has no batch norm: there is no momentum to set" in text
     if task == "feature_vector":
         assert "feature vectors. No dropout acts on them themselves" in text
