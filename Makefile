@@ -8,7 +8,8 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export archive check serve page test test-slow clients browser bench fuzz lint format clean
+.PHONY: help demo export archive check catalog serve page test test-slow clients browser bench fuzz lint \
+	format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
@@ -30,6 +31,10 @@ archive: $(READY)  ## write the archives of modules that were published without:
 
 check: $(READY)  ## check modules, directories or archives, against their contract: MODULES="dir ..." [ARGS=--json]
 	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
+
+catalog: $(READY)  ## export every module from synthetic weights, and check each: [VERSION=1|3|5]
+	$(MAKE) export VERSION=$(or $(VERSION),3) CHECKPOINT=synthetic OUTPUT=build/catalog ARGS=--overwrite
+	$(MAKE) check MODULES="build/catalog/*/imagenet/*/*/$(or $(VERSION),3)"
 
 serve: $(READY)  ## serve modules as TF Hub did: [ROOT=build/modules] [PORT=8000] [ARGS=--host=0.0.0.0]
 	@$(PY) -m slimhub.export.hub $(if $(ROOT),--root="$(ROOT)") $(if $(PORT),--port=$(PORT)) $(ARGS)
