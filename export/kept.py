@@ -1,9 +1,20 @@
-"""Arrays that wait in files until they are needed: those of a large network would not fit beside it."""
+"""Arrays that wait until they are needed, large ones in files: they would not fit beside a large network."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+
+
+# Bytes of arrays from which on they are kept in files.
+_LARGE = 64 << 20
+
+
+def keep(arrays: Mapping[str, np.ndarray], *, into: Path) -> Mapping[str, np.ndarray]:
+    """The arrays, or the same in files of a directory. Raises `OSError`."""
+    if sum(array.nbytes for array in arrays.values()) < _LARGE:
+        return arrays
+    return Kept(arrays, into=into)
 
 
 class Kept(Mapping[str, np.ndarray]):

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.export import restore
-from slimhub.export.kept import Kept
+from slimhub.export.kept import keep
 from slimhub.export.slim_graph import SlimGraph
 from slimhub.models.catalog import Model
 from slimhub.signatures import running
@@ -104,7 +104,7 @@ def run(
             references.append(
                 Reference(
                     images=images,
-                    tensors=Kept(tensors, into=into / str(index)),
+                    tensors=keep(tensors, into=into / str(index)),
                     losses=losses,
                     averages=session.run(averages),
                     noise=noise,

@@ -109,7 +109,7 @@ ODD_GRAPHS = {
     "asset": (an_asset, "devices-and-paths", "the asset ../../../../../etc/passwd"),
     "recursion": (recursion, "tensor-names", " depends on itself"),
     "circle": (circle, "tensor-names", "of the graph depends on itself"),
-    "enormous_constant": (enormous, "image-range", "expected the constant 2, got None"),
+    "enormous_constant": (enormous, "image-range", "expected the constant 2.0, got None"),
     "object_asset": (object_of("asset"), "operations", OBJECT + "expected one of"),
     "object_captured": (object_of("captured_tensor"), "operations", "got captured_tensor"),
     "object_constant": (object_of("constant"), "operations", "got constant"),

@@ -224,7 +224,9 @@ BREAKAGES = {
         f"number 0: expected the loss of a kernel, got that of {FIRST}/BatchNorm/beta",
         "regularization-losses",
     ),
-    "damaged_variables": breakage(damage, "Checksum does not match", "loads", "finite-variables"),
+    "damaged_variables": breakage(
+        damage, "Checksum does not match", "serving", "loads", "finite-variables"
+    ),
     "not_squeezed": breakage(
         lambda m: inside(network(m, training=True), FEATURES).attr["squeeze_dims"].list.i.pop(),
         f"{TRAINING} default: expected float32 [?, 192], got float32 [2, 1, 192]",
