@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 # Bytes of arrays from which on they are kept in files.
 _LARGE = 64 << 20
 
