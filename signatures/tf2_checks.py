@@ -24,8 +24,10 @@ from slimhub.signatures.value_checks import difference, misplaced, moved, wrong_
 Problems = Iterator[str]
 
 # Batch norm normalizes with the variance of the batch, and averages the unbiased one: inference
-# with the statistics of a batch comes only this close to training on it.
+# with the statistics of a batch comes only this close to training on it, and each layer adds to that:
+# with synthetic weights, ResNet V1 152 has 0.21 after its 155.
 _STATISTICS_TOLERANCE = 0.1
+_STATISTICS_TOLERANCE_A_NORM = 0.002
 
 
 def variables(subject: Subject) -> Problems:
@@ -260,5 +262,7 @@ def _misused(
         outputs = inference.run(images)
     name = "image_feature_vector"
     found = difference(outputs[name]["default"], trained[f"{name}_with_bn_hparams"]["default"])
-    if not found <= _STATISTICS_TOLERANCE:
-        yield f"inference with what training made of the moving averages: expected a difference of at most {_STATISTICS_TOLERANCE:g}, got {found:g}"
+    num_batch_norms = subject.promise.interface.num_batch_norms
+    allowed = max(_STATISTICS_TOLERANCE, _STATISTICS_TOLERANCE_A_NORM * num_batch_norms)
+    if not found <= allowed:
+        yield f"inference with what training made of the moving averages: expected a difference of at most {allowed:g}, got {found:g}"

@@ -225,7 +225,7 @@ BREAKAGES = {
         "regularization-losses",
     ),
     "damaged_variables": breakage(
-        damage, "Checksum does not match", "serving", "loads", "finite-variables"
+        damage, "Checksum does not match", "loads", "serving", "finite-variables"
     ),
     "not_squeezed": breakage(
         lambda m: inside(network(m, training=True), FEATURES).attr["squeeze_dims"].list.i.pop(),
