@@ -196,7 +196,8 @@ def test_later_again(published):
     packed, path = publish.write_archive(published), module_archive.path_of(published)
     before = path.stat()
     assert publish.write_archive(published) == packed
-    assert path.stat() == before
+    after = path.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     rewrite_variables(
         published, lambda arrays: arrays.update({k: 2 * v for k, v in arrays.items()})
     )
