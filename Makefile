@@ -21,7 +21,7 @@ help:  ## list the targets
 demo: $(READY)  ## export two networks from synthetic weights, and use each module: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3|5 [INTERFACE=1|3|5] [MODEL=...] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
+export: $(READY)  ## export: VERSION=1|3|5|... [INTERFACE=1|3|5] [MODEL=...|auto] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
 	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(INTERFACE:%=--interface=%) $(MODEL:%=--model=%) \
 		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
 		$(if $(LABELS),--labels="$(LABELS)") $(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)

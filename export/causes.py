@@ -50,7 +50,8 @@ def likely(
         classes = shapes[weights][-1]
         yield (
             f"Its classification layer is inconsistent: by its weights it has {classes} classes. "
-            f"(Published ones have {model.num_classes}, the first one background.)"
+            f"(Published ones have {model.num_classes}, "
+            f"{'the first one' if model.background else 'none of them'} background.)"
         )
     if set(names) == {"+ unused"}:
         yield "Every wanted variable is there: --allow_unused exports without the unused ones."

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import hashlib
 import os
 import re
 import urllib.parse
@@ -172,7 +173,7 @@ class _Finder:
             return self._unpack(self._download())
         url = _url(source)
         if url.scheme in ("http", "https"):
-            return self._unpack(self._download(source))
+            return self._unpack(self._download(source), taken=source)
         path = Path(urllib.request.url2pathname(url.path) if url.scheme == "file" else source)
         if path.is_dir():
             path = in_directory(path, self.models)
@@ -189,16 +190,22 @@ class _Finder:
             )
         return self.models[0]
 
-    def _download(self, *urls: str) -> Path:
-        archive = self._model.archive
-        if urls:
-            archive = dataclasses.replace(archive, urls=urls)
+    def _download(self, url: str | None = None) -> Path:
+        archive, cache = self._model.archive, download.default_cache()
+        if url is not None:
+            archive = dataclasses.replace(archive, urls=(url,))
         if self.sha256 not in (None, archive.sha256):
             # Another file than the published one, of which nothing else is known.
             archive = dataclasses.replace(archive, sha256=self.sha256, num_bytes=None)
-        return download.fetch(archive, cache=download.default_cache())
+            cache /= self.sha256
+        elif url is not None and archive.sha256 is None:
+            # Nothing tells it from the published one, but where it is from.
+            cache /= hashlib.sha256(url.encode()).hexdigest()
+        return download.fetch(archive, cache=cache)
 
-    def _unpack(self, path: Path, *, status: str | None = None) -> Checkpoint:
+    def _unpack(
+        self, path: Path, *, status: str | None = None, taken: str | None = None
+    ) -> Checkpoint:
         source = File.read(path)
         status = status or self._status(path, source)
         archives = [model.archive for model in self.models]
@@ -209,7 +216,7 @@ class _Finder:
         )
         return Checkpoint(
             path=member,
-            taken=SYNTHETIC if status == SYNTHETIC else str(path),
+            taken=SYNTHETIC if status == SYNTHETIC else taken or str(path),
             status=status,
             files=(source, File.read(member)),
             places=(path, member),

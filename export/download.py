@@ -24,6 +24,8 @@ from slimhub.export.errors import DownloadError
 from slimhub.models.catalog import Archive
 
 _CHUNK = 1 << 16
+# Bytes that an archive may have beyond what it unpacks to, if it is not compressed.
+_MORE = 1 << 20
 # 0.5, 1 and 2 seconds: without a network, two urls of two archives take a quarter of a minute.
 _BACK_OFF = tenacity.wait_exponential(multiplier=0.5, max=30)
 
@@ -226,9 +228,13 @@ class _Download:
         # A server may ignore that a range was asked for.
         start = start if code == 206 else 0
         if self.archive.num_bytes is None:
-            if not re.fullmatch("[0-9]+", length or ""):
-                raise _Failure(f"Content-Length {length}, which must tell when all of it is there")
-            return start, start + int(length)
+            if not re.fullmatch("[0-9]{1,15}", length or ""):
+                found = (length or "none")[:40]
+                raise _Failure(f"Content-Length {found}, which must tell when all of it is there")
+            whole, most = start + int(length), self.archive.max_member_bytes + _MORE
+            if whole > most:
+                raise _Failure(f"Content-Length {length}, expected an archive of at most {most}")
+            return start, whole
         expected = self.archive.num_bytes - start
         if length not in (None, str(expected)):
             raise _Failure(f"Content-Length {length}, expected {expected}")

@@ -6,6 +6,7 @@ one after the other; one that fails does not stop the others.
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import os
 import time
@@ -91,28 +92,48 @@ def export(request: ExportRequest, *, other: worker.Worker | None = None) -> Ite
         halves[True] = other
     for name in request.models:
         with contextlib.ExitStack() as stack:
-            found = None
+            brought = None
             if name == AUTO:
                 try:
-                    found = sources.bring(request, None, stack)
-                    name = recognition.model_of(found.path).name
+                    brought = sources.bring(request, None, stack)
+                    name = recognition.model_of(brought.checkpoint.path).name
                 except ExportError as error:
                     yield Outcome(handle=AUTO, error=error)
                     continue
-            model, source = catalog.get(name), None
-            for task in request.tasks:
-                handle = request.handle(model, task)
-                target = request.output / handle
-                try:
-                    publish.clear_up(target)
-                    publish.refuse_unpublishable(target, overwrite=request.overwrite)
-                    # Not before a module wants it, and once a model: it may be a download.
-                    source = source or sources.resolve(request, model, found, halves, stack)
-                    if isinstance(source, ExportError):
-                        raise source
-                    yield _export_module(request, model, task, target, source)
-                except ExportError as error:
-                    yield Outcome(handle=handle, error=error)
+            yield from _export_model(request, catalog.get(name), brought, halves, stack)
+
+
+def _export_model(
+    request: ExportRequest,
+    model: catalog.Model,
+    brought: sources.Brought | None,
+    halves: Mapping[bool, networks.Caller],
+    stack: contextlib.ExitStack,
+) -> Iterator[Outcome]:
+    """Exports a model for every task; its checkpoint is brought if it was not."""
+
+    @functools.cache
+    def source() -> sources.Source | ExportError:
+        try:
+            found = brought or sources.bring(request, model, stack)
+            return sources.open_networks(request, model, found, halves)
+        except ExportError as error:
+            # All tasks share it.
+            return error
+
+    for task in request.tasks:
+        handle = request.handle(model, task)
+        target = request.output / handle
+        try:
+            publish.clear_up(target)
+            publish.refuse_unpublishable(target, overwrite=request.overwrite)
+            # Not before a module wants it, and once a model: it may be a download.
+            found = source()
+            if isinstance(found, ExportError):
+                raise found
+            yield _export_module(request, model, task, target, found)
+        except ExportError as error:
+            yield Outcome(handle=handle, error=error)
 
 
 def _export_module(request, model, task, target, source: sources.Source) -> Outcome:
@@ -135,7 +156,12 @@ def _export_module(request, model, task, target, source: sources.Source) -> Outc
         libraries=_libraries(),
         # Of training: what dropout acts on cannot be told from the other.
         interface=restored.definitions[True].interface,
-        labels=labels.in_words(model, num_classes=restored.num_classes, file=labels_file),
+        labels=labels.in_words(
+            model,
+            num_classes=restored.num_classes,
+            file=labels_file,
+            published=source.checkpoint.status == "verified",
+        ),
         labels_file=labels_file,
     )
     promise = provenance.promise()

@@ -89,14 +89,19 @@ def refuse_others(
     )
 
 
-def in_words(model: Model, *, num_classes: int | None, file: str | None) -> str | None:
+def in_words(
+    model: Model, *, num_classes: int | None, file: str | None, published: bool
+) -> str | None:
     """Which class is which, as the provenance says it; None if nobody knows.
 
     Args:
       model: the network.
       num_classes: of the module, if it has any.
       file: where the module names them, if it does.
+      published: whether the weights are known to be the published ones.
     """
     if file is not None:
         return f"Those that {file} names, a line each, from class 0 on."
-    return model.labels if num_classes == model.num_classes else None
+    if num_classes != model.num_classes:
+        return None
+    return model.labels if published else f"Those of the published weights. {model.labels}"

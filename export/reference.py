@@ -48,9 +48,12 @@ class Reference:
 
     def without_head(self, model: Model) -> "Reference":
         """What the same network gives without its classification layer and the dropout before it."""
-        head, dropout = f"{model.scope}/{model.head}/", f"{model.scope}/{model.dropout}/"
+        head = f"{model.scope}/{model.head}/"
         losses = {name: loss for name, loss in self.losses.items() if not name.startswith(head)}
-        noise = {name: drawn for name, drawn in self.noise.items() if not name.startswith(dropout)}
+        noise = self.noise
+        if model.dropout is not None:
+            own = f"{model.scope}/{model.dropout}/"
+            noise = {name: drawn for name, drawn in noise.items() if not name.startswith(own)}
         return dataclasses.replace(self, losses=losses, noise=noise)
 
 

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from slimhub.export import checkpoint, half, labels, networks, worker
-from slimhub.export.errors import ExportError, OutputError
+from slimhub.export.errors import OutputError
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
 from slimhub.signatures import scratch
@@ -20,6 +21,14 @@ def one_after_the_other() -> dict[bool, networks.Caller]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Brought:
+    """A checkpoint on disk, and a directory for what else there is to keep; both go with the stack."""
+
+    checkpoint: checkpoint.Checkpoint
+    directory: Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Source:
     """A model's checkpoint and Slim graphs."""
 
@@ -29,43 +38,55 @@ class Source:
 
 def bring(
     request: ExportRequest, model: catalog.Model | None, stack: contextlib.ExitStack
-) -> checkpoint.Checkpoint:
-    """The checkpoint of a model, or of any; it stays as long as the stack."""
-    return checkpoint.resolve(
-        request.checkpoint, model=model, workdir=_directory(stack), sha256=request.sha256
-    )
-
-
-def _directory(stack: contextlib.ExitStack) -> Path:
+) -> Brought:
+    """Brings the checkpoint of a model, or of any. Raises `CheckpointError` or `OutputError`."""
     try:
-        return stack.enter_context(scratch.temporary())
+        directory = stack.enter_context(scratch.temporary())
+        unpacked = directory / "checkpoint"
+        unpacked.mkdir()
     except OSError as error:
         raise OutputError(
             f"There is no temporary directory (TMPDIR chooses one): {error}"
         ) from error
+    found = checkpoint.resolve(
+        request.checkpoint, model=model, workdir=unpacked, sha256=request.sha256
+    )
+    return Brought(checkpoint=found, directory=directory)
 
 
-def resolve(request: ExportRequest, model: catalog.Model, found, halves, stack):
-    """The source, or the error that every task of the model then shares."""
-    try:
-        found = found or bring(request, model, stack)
-        opened = networks.Networks(
-            model,
-            version=request.contract,
-            checkpoint=found.path,
-            allow_unused=request.allow_unused,
-            moving_averages=request.moving_averages,
-            halves=halves if found.largest < _LARGE else one_after_the_other(),
-            workdir=_directory(stack),
+def open_networks(
+    request: ExportRequest,
+    model: catalog.Model,
+    brought: Brought,
+    halves: Mapping[bool, networks.Caller],
+) -> Source:
+    """The Slim graphs of a model, to be restored from its checkpoint.
+
+    Args:
+      request: what is exported.
+      model: which network.
+      brought: its checkpoint.
+      halves: as for `networks.Networks`; not used for a large network.
+
+    Raises:
+      CheckpointError, UsageError: the checkpoint can't be read, or has not as many classes as labels.
+    """
+    found = brought.checkpoint
+    opened = networks.Networks(
+        model,
+        version=request.contract,
+        checkpoint=found.path,
+        allow_unused=request.allow_unused,
+        moving_averages=request.moving_averages,
+        halves=halves if found.largest < _LARGE else one_after_the_other(),
+        workdir=brought.directory,
+    )
+    if request.labels is not None:
+        # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.
+        labels.refuse_others(
+            request.labels,
+            model=model,
+            checkpoint=found.path.name,
+            num_classes=opened.classes_of_head,
         )
-        if request.labels is not None:
-            # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.
-            labels.refuse_others(
-                request.labels,
-                model=model,
-                checkpoint=found.path.name,
-                num_classes=opened.classes_of_head,
-            )
-        return Source(checkpoint=found, networks=opened)
-    except ExportError as error:
-        return error
+    return Source(checkpoint=found, networks=opened)

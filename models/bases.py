@@ -1,7 +1,7 @@
 """The networks up to their last feature map: one builder a family, by the name that the catalog has.
 
-Each takes the model, its images (float32 `[batch, height, width, 3]`, rescaled), whether dropout is
-active, and the entered variable scope of the network. It returns the last feature map, float32
+Each takes the model, its images (float32 `[batch, height, width, 3]`, rescaled), whether it is built
+for training, and the entered variable scope of the network. It returns the last feature map, float32
 `[batch, height', width', model.num_features]`, and Slim's end points up to there, by
 `Scope/EndPoint`, in the order of their construction.
 """

@@ -42,6 +42,7 @@ _INCEPTION = dict(
     input_scale=2.0,
     input_offsets=(1.0,),
     num_classes=1001,
+    background=True,
     labels='Class 0 is "background"; 1 to 1000 are the classes of ILSVRC-2012-CLS, in the order of '
     + _LABELS,
     squeeze="Logits/SpatialSqueeze",
@@ -71,6 +72,7 @@ _FROM_CAFFE = dict(
     # Of RGB: `vgg_preprocessing` of the TF-Slim image classification library.
     input_offsets=(123.68, 116.78, 103.94),
     num_classes=1000,
+    background=False,
     labels="Classes 0 to 999 are those of ILSVRC-2012-CLS, without a background class: class 0 is the "
     "second line of " + _LABELS,
 )

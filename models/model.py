@@ -62,6 +62,7 @@ class Model:
         offset for all channels, or one for each.
       num_features: length of the feature vector.
       num_classes: of the published checkpoint; a module has as many as its own checkpoint's head.
+      background: whether the first of these is no class of pictures, but "background".
       labels: which class is which, in the published checkpoint.
       pool, dropout, head, squeeze, predictions: scopes below `scope` of the layers behind the base.
       dropout_keep_prob: of all dropout, that before the head among it; None if there is none.
@@ -88,6 +89,7 @@ class Model:
     input_offsets: tuple[float, ...]
     num_features: int
     num_classes: int
+    background: bool
     labels: str
     pool: str
     dropout: str | None

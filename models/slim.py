@@ -48,7 +48,8 @@ def network_scope(model: Model, *, training: bool, batch_norm_momentum) -> Itera
     Args:
       model: which network.
       training: whether batch norm uses the statistics of the batch, and adds its updates to `UPDATE_OPS`.
-      batch_norm_momentum: decay of the moving averages; a float or a scalar float32 tensor.
+      batch_norm_momentum: decay of the moving averages; a float or a scalar float32 tensor. Unused unless
+        training, and without batch norm.
     """
     norms = (
         {}

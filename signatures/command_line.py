@@ -37,7 +37,7 @@ def run(main: Callable[[list[str]], int]) -> None:
     SIGINT and SIGTERM end it as anything else does that goes wrong, so that nothing is left behind,
     with the exit codes that shells give them, 130 and 143.
 
-    TensorFlow must not have been imported yet: it reads how much to log then.
+    TensorFlow must not have been imported yet: it reads then how much to log, and which kernels to use.
     """
     _open_closed()
     # Names of files and of what is in them may be any bytes.

@@ -158,6 +158,16 @@ def from_json(text: str) -> Provenance:
             raise ValueError(
                 f"interface.{name}: expected {least} to {most}, got {reprlib.repr(value)}"
             )
+    interface = provenance.interface
+    if (interface.batch_norm_decay is None) != (interface.num_batch_norms == 0):
+        raise ValueError(
+            f"interface.batch_norm_decay: expected one with batch norms only, got "
+            f"{interface.batch_norm_decay} with {interface.num_batch_norms}"
+        )
+    if len(interface.input_offsets) not in (1, 3):
+        raise ValueError(
+            f"interface.input_offsets: expected 1 or 3, got {len(interface.input_offsets)}"
+        )
     for key in provenance.interface.end_points:
         # They stand in programs, and in pages.
         if not re.fullmatch(r"[A-Za-z0-9_./-]+", key):

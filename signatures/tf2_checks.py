@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import saved_object_graph_pb2
 from slimhub.signatures import running, wiring_checks
 from slimhub.signatures.directory import UnreadableError, differences
 from slimhub.signatures.graph_checks import type_of
-from slimhub.signatures.interface import MOVING_AVERAGES, RESCALING
+from slimhub.signatures.interface import KERNEL, MOVING_AVERAGES, RESCALING
 from slimhub.signatures.saved_objects import (
     Objects,
     Wiring,
@@ -152,7 +152,7 @@ def regularization_losses(subject: Subject) -> Problems:
     for index, names in enumerate(kernels):
         if len(names) != 1:
             yield f"number {index}: expected a loss of one variable, got one of {', '.join(names) or 'none'}"
-        elif not names[0].endswith("weights"):
+        elif not names[0].endswith(KERNEL):
             yield f"number {index}: expected the loss of a kernel, got that of {names[0]}"
     counts = collections.Counter(name for names in kernels for name in names)
     yield from (f"{name} has {count} losses" for name, count in sorted(counts.items()) if count > 1)

@@ -1,6 +1,7 @@
 """Names of classes: read from a file, in modules, checked there, and on pages."""
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -320,11 +321,14 @@ def test_record(labelled):
 
 
 def test_in_words():
-    """Without a file, the published order is that of as many classes as the published checkpoint has."""
+    """Without a file, the published order is told of as many classes as the published checkpoint has."""
     model = catalog.get("inception_v1")
-    assert labels.in_words(model, num_classes=1001, file=None) == model.labels
-    assert labels.in_words(model, num_classes=1000, file=None) is None
-    assert labels.in_words(model, num_classes=None, file=None) is None
+    in_words = functools.partial(labels.in_words, model, file=None)
+    assert in_words(num_classes=1001, published=True) == model.labels
+    of_others = in_words(num_classes=1001, published=False)
+    assert of_others == f"Those of the published weights. {model.labels}"
+    assert in_words(num_classes=1000, published=True) is None
+    assert in_words(num_classes=None, published=True) is None
 
 
 def page(entry) -> str:

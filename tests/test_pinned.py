@@ -135,16 +135,31 @@ def test_other_download(resolve, serve, cache):
         resolve(None, url, sha256=OTHER)
     assert f"{url}: SHA-256 {sha256(ARCHIVE)}, expected {OTHER}" in str(caught.value)
     assert f"Expected a whole .tar.gz, SHA-256 {OTHER}." in str(caught.value)
-    assert {path.name for path in cache.iterdir()} == {f"{V1.archive.name}.lock"}
+    assert {path.name for path in cache.rglob("*.*")} == {f"{V1.archive.name}.lock"}
 
 
 def test_other_in_cache(resolve, serve, cache):
-    """An archive in the cache that is not the pinned one is fetched again."""
-    path = put(cache / V1.archive.name, tar_gz(b"other weights"))
+    """An archive in the cache that is not the pinned one is left there, and the pinned one fetched once."""
+    other = tar_gz(b"other weights")
+    path = put(cache / V1.archive.name, other)
     server = serve(send(ARCHIVE))
-    assert resolve(None, server.url, sha256=sha256(ARCHIVE)).status == "pinned"
-    assert path.read_bytes() == ARCHIVE
+    for _ in range(2):
+        assert resolve(None, server.url, sha256=sha256(ARCHIVE)).status == "pinned"
+    assert path.read_bytes() == other
     assert len(server.requests) == 1
+
+
+def test_other_urls(resolve, serve, cache):
+    """Without a known sum, what is at a URL of one's own is taken for nothing else, and kept apart."""
+    put(cache / V1.archive.name, tar_gz(b"the published weights"))
+    others = [tar_gz(b"one"), tar_gz(b"two")]
+    urls = [serve(send(data)).url for data in others]
+    for _ in range(2):
+        for url, data in zip(urls, others, strict=True):
+            found = resolve(url)
+            assert found.taken == url
+            assert found.files[0].sha256 == sha256(data)
+    assert resolve().files[0].sha256 == sha256(tar_gz(b"the published weights"))
 
 
 def test_once(resolve, serve, cache):
@@ -174,7 +189,15 @@ def test_part_of_another(resolve, serve, cache):
 
 
 REFUSED = {
-    "no_length": (send_all(ARCHIVE), "Content-Length None, which must tell when all of it"),
+    "long": (
+        send(b"", declared="9" * 5000),
+        f"Content-Length {'9' * 40}, which must tell",
+    ),
+    "large": (
+        send(b"", declared="9" * 12),
+        f"Content-Length {'9' * 12}, expected an archive of at most ",
+    ),
+    "no_length": (send_all(ARCHIVE), "Content-Length none, which must tell when all of it"),
     "sign_in": (send(b"<html>Sign in</html>"), "no whole .tar.gz: Not a gzipped file"),
     "cut_off": (send(ARCHIVE[:HALF]), "no whole .tar.gz: Compressed file ended"),
     "absent": (fail(404), "HTTP 404"),

@@ -135,6 +135,14 @@ MALFORMED = {
     "list": ("[]", "the record: expected an object, got []"),
     "null": ("null", "the record: expected an object, got None"),
     "deep": ("[" * 100_000, "nested too deeply"),
+    "momentum_without_norms": (
+        changed("interface", "num_batch_norms", to=0),
+        "interface.batch_norm_decay: expected one with batch norms only, got 0.9997 with 0",
+    ),
+    "two_offsets": (
+        changed("interface", "input_offsets", to=[1.0, 2.0]),
+        "interface.input_offsets: expected 1 or 3, got 2",
+    ),
     "empty_record": ("{}", "the record: missing: checkpoint, contract, files, handle"),
     "missing": (changed("handle", to=None), "the record: missing: handle"),
     "missing_inside": (changed("interface", "scope", to=None), "interface: missing: scope"),

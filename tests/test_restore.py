@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from inputs import write_v2
 
-from slimhub.export import restore, synthetic
+from slimhub.export import causes, restore, synthetic
 from slimhub.export.errors import RestoreError, SourceError
 from slimhub.models import catalog
 
@@ -273,6 +273,24 @@ def test_classes_of_weights_and_biases(write):
         "Its classification layer is inconsistent: by its weights it has 1000 classes."
         " (Published ones have 1001, the first one background.)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("inception_v1", "the first one"), ("vgg_16", "none of them")]
+)
+def test_background(name, says):
+    """A head that is inconsistent is told how many classes published ones have, and of which background."""
+    model = catalog.get(name)
+    weights, biases = (f"{model.scope}/{model.head}/{kind}" for kind in ("weights", "biases"))
+    [line] = causes.likely(
+        [("! shape", biases, "")],
+        model=model,
+        shapes={weights: (1, 1, 4, 7), biases: (8,)},
+        wanted=[weights, biases],
+    )
+    assert line.endswith(
+        f"has 7 classes. (Published ones have {model.num_classes}, {says} background.)"
+    )
 
 
 def test_other_network(checkpoint):

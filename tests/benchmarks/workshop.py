@@ -15,7 +15,7 @@ from benchmarks.errors import MissingPeerError
 
 PROGRAMS = Path(__file__).with_name("programs")
 PEER = "tf-1.15"
-# Every module that has a task of version 3.
+# Those that exports are compared with the peer's on.
 MODULES = tuple(
     f"{model}/{task}"
     for model in ("inception_v1", "inception_v2")
