@@ -69,16 +69,19 @@ class RunningGraph:
         self, arrays: Mapping[str, np.ndarray], tensors: Mapping[str, tf.Tensor]
     ) -> Iterator[str]:
         """Names of the tensors that are not equal to the arrays of the same names."""
-        large = {name for name, array in arrays.items() if array.nbytes > _LARGE and array.ndim}
+        large = {name for name, array in arrays.items() if array.nbytes > _LARGE}
         found = self.session.run({name: tensors[name] for name in arrays.keys() - large})
         yield from sorted(name for name, value in found.items() if not same(value, arrays[name]))
         for name in sorted(large):
-            # Row by row: what a session gives is a copy.
+            # Piece by piece: what a session gives is a copy.
+            flat = arrays[name].ravel()
             with self.graph.as_default():
-                rows = [tensors[name][index] for index in range(len(arrays[name]))]
-            if not all(
-                same(self.session.run(row), array)
-                for row, array in zip(rows, arrays[name], strict=True)
+                shape = tf.shape(tensors[name])
+                first = tf.compat.v1.placeholder(tf.int64, [])
+                piece = tf.reshape(tensors[name], [-1])[first : first + _PIECE]
+            if tuple(self.session.run(shape)) != arrays[name].shape or not all(
+                same(self.session.run(piece, {first: start}), flat[start : start + _PIECE])
+                for start in range(0, flat.size, _PIECE)
             ):
                 yield name
 
