@@ -5,6 +5,7 @@ import functools
 import json
 import re
 import shutil
+from pathlib import Path
 
 import html5lib
 import pytest
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.xdist_group("labels")
 # Three classes: the head is small then.
 FLOWERS = dataclasses.replace(STEM, num_classes=3)
 NAMES = ("background", "<b>daisy</b> & ```rose```", "Gänseblümchen")
-PLACES = {3: "assets.extra/labels.txt", 5: "assets/labels.txt"}
+PLACES = {1: "assets.extra/labels.txt", 3: "assets.extra/labels.txt", 5: "assets/labels.txt"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,7 +43,7 @@ def flowers():
 
 @pytest.fixture(scope="module")
 def root(flowers, tmp_path_factory):
-    """A root with a classification of versions 3 and 5 that names its classes."""
+    """A root with a classification of every version that names its classes."""
     output = tmp_path_factory.mktemp("labels")
     export_stem(output, versions=PLACES, task="classification", labels=NAMES)
     return output
@@ -50,7 +51,7 @@ def root(flowers, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def labelled(root):
-    """The directory of both versions."""
+    """The directory of all versions."""
     return root / "google/imagenet/stem/classification"
 
 
@@ -166,12 +167,16 @@ def test_module(labelled, version):
     assert set(record.promise().files) == {path.name for path in files_in(directory)}
 
 
-def test_asset(labelled):
+def test_asset(labelled, tmp_path):
     """What TensorFlow 2 loads of version 5 knows where the file is; and so does what is saved of that."""
     loaded = tf.saved_model.load(str(labelled / "5"))
     path = loaded.labels.asset_path.numpy().decode()
     assert path == str(labelled / "5/assets/labels.txt")
     assert loaded(tf.zeros([1, 32, 32, 3])).shape == (1, 3)
+    tf.saved_model.save(loaded, str(tmp_path / "saved"))
+    again = tf.saved_model.load(str(tmp_path / "saved")).labels.asset_path.numpy().decode()
+    assert again == str(tmp_path / "saved/assets/labels.txt")
+    assert label_file.parse(Path(again).read_bytes()) == NAMES
 
 
 def test_session(labelled):
