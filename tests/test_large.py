@@ -39,7 +39,7 @@ def limits(monkeypatch):
     ("model", "version"),
     [
         (STEM.name, 5),
-        (VGG_STEM.name, 3),
+        pytest.param(VGG_STEM.name, 3, marks=pytest.mark.slow),
         pytest.param(STEM.name, 3, marks=pytest.mark.slow),
         pytest.param(VGG_STEM.name, 5, marks=pytest.mark.slow),
     ],
