@@ -49,7 +49,7 @@ class Networks:
           allow_unused: as for `restore.restore`.
           moving_averages: whether those of variables are restored in place of the variables.
           halves: callers of the `half.Half` for inference and, by `True`, of that for training.
-          workdir: an existing directory for what the graphs give.
+          workdir: a directory for what the graphs give, which need not be there.
         """
         self._workdir = workdir
         self._model, self._version, self._checkpoint = model, version, checkpoint

@@ -22,7 +22,7 @@ def one_after_the_other() -> dict[bool, networks.Caller]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Brought:
-    """A checkpoint on disk, and a directory for what else there is to keep; both go with the stack."""
+    """A checkpoint on disk, and the directory that it was unpacked in; both go with the stack."""
 
     checkpoint: checkpoint.Checkpoint
     directory: Path
@@ -42,14 +42,12 @@ def bring(
     """Brings the checkpoint of a model, or of any. Raises `CheckpointError` or `OutputError`."""
     try:
         directory = stack.enter_context(scratch.temporary())
-        unpacked = directory / "checkpoint"
-        unpacked.mkdir()
     except OSError as error:
         raise OutputError(
             f"There is no temporary directory (TMPDIR chooses one): {error}"
         ) from error
     found = checkpoint.resolve(
-        request.checkpoint, model=model, workdir=unpacked, sha256=request.sha256
+        request.checkpoint, model=model, workdir=directory, sha256=request.sha256
     )
     return Brought(checkpoint=found, directory=directory)
 
@@ -79,7 +77,7 @@ def open_networks(
         allow_unused=request.allow_unused,
         moving_averages=request.moving_averages,
         halves=halves if found.largest < _LARGE else one_after_the_other(),
-        workdir=brought.directory,
+        workdir=brought.directory / "references",
     )
     if request.labels is not None:
         # Once for all tasks: the feature vectors of a head that was mistaken are not wanted either.

@@ -191,7 +191,8 @@ def test_provenance(exported):
     assert (record["model"], record["task"]) == (exported.model.name, exported.task)
     assert record["version"] == record["contract"] == exported.version
     classifies = exported.task == "classification"
-    assert record["labels"] == (exported.model.labels if classifies else None)
+    order = f"Those of the published weights. {exported.model.labels}"
+    assert record["labels"] == (order if classifies else None)
     assert record["labels_file"] is None
     assert record["status"] == "unverified"
     assert record["weights"].startswith("UNVERIFIED")
