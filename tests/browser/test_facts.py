@@ -127,9 +127,9 @@ def test_order_of_labels(shown):
 
 
 def test_momentum(shown):
-    """Batch norm's momentum is that of the training in version 1; later it is 0.99, and can be set."""
+    """Batch norm's momentum is the network's in TF-Slim in version 1; later it is 0.99, and can be set."""
     part = shown.part("Fine-tuning")
-    fixed = "that of the training on ImageNet, 0.9997."
+    fixed = "that of this network in TF-Slim, 0.9997."
     settable = "is 0.99 unless it is given"
     assert (fixed in part, settable in part) == (shown.version == 1, shown.version != 1)
     assert ("_with_bn_hparams" in shown.text) == (shown.version != 1)
