@@ -100,6 +100,10 @@ class Subject:
             self._outputs[key] = self.run(mode).run(self.images(batch=batch))
         return self._outputs[key]
 
+    def forget(self) -> None:
+        """Drops what `outputs` keeps, which of a large network is large."""
+        self._outputs.clear()
+
     def images(self, *, batch: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Uniform noise in [0, 1], float32 `[batch, height, width, 3]`; the default size if none is given."""
         size = size or self.promise.interface.image_size
