@@ -55,7 +55,7 @@ def test_same_bytes(stem, family, limits, monkeypatch, tmp_path, model, version)
 
 
 @pytest.mark.parametrize("large", [False, True])
-def test_one_process(tmp_path, monkeypatch, large):
+def test_without_the_other_process(tmp_path, monkeypatch, large):
     """A large checkpoint asks nothing of the other process, which a small one can't do without."""
     other = worker.Worker(half.Half(training=True))
     other.close()
