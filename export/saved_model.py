@@ -186,13 +186,12 @@ def _add_calls(root, promise: contract.Promise, networks) -> None:
 
     settable = promise.momentum_input is not None
     root.__call__ = _function(call_object if settable else call_without_momentum)
+    specs = {name: _spec(spec, name) for name, spec in promise.network_inputs.items()}
+    del specs["images"]
     images = _spec(promise.images, "inputs")
     for call, network in calls:
         if call.function == "__call__":
-            others = {**promise.network_inputs}
-            del others["images"]
-            momentum = {name: _spec(spec, name) for name, spec in others.items()}
-            root.__call__.get_concrete_function(images, **call.arguments, **momentum)
+            root.__call__.get_concrete_function(images, **call.arguments, **specs)
         else:
             setattr(root, call.function, _endpoint(call, promise, network))
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 import tf_slim as slim
+import tf_slim.nets
 from tensorflow.python.framework import ops
-from tf_slim import nets as stock_nets
 
 from slimhub.models.catalog import Model
 
@@ -31,13 +31,13 @@ arg_scope = slim.arg_scope
 conv2d = slim.conv2d
 convert_collection_to_dict = slim.utils.convert_collection_to_dict
 max_pool2d = slim.max_pool2d
-nets = stock_nets
+nets = tf_slim.nets
 repeat = slim.repeat
 softmax = slim.softmax
 
 
 def dropout(net: tf.Tensor, keep_prob: float, *, training: bool, name: str) -> tf.Tensor:
-    """Dropout in training, nothing else: stock Slim's is a Keras layer that no longer exists."""
+    """Dropout in training, else nothing: without the Keras layer, since deprecated, of stock Slim's."""
     return tf.nn.dropout(net, rate=1 - keep_prob, name=name) if training else net
 
 

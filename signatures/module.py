@@ -105,10 +105,11 @@ class Module(Directory):
         portion: dict[str, np.ndarray] = {}
         num_bytes = 0
         for name in sorted(names):
-            num_bytes += 4 * math.prod(shapes[self._keys[name]])
-            if portion and num_bytes > _PORTION:
+            own = 4 * math.prod(shapes[self._keys[name]])
+            if portion and num_bytes + own > _PORTION:
                 yield portion
-                portion, num_bytes = {}, 4 * math.prod(shapes[self._keys[name]])
+                portion, num_bytes = {}, 0
+            num_bytes += own
             portion[name] = self.read_variable(name)
         if portion:
             yield portion

@@ -11,6 +11,7 @@ from tf_slim.nets import inception, resnet_v1, vgg
 
 from slimhub.export.parity import difference
 from slimhub.models import catalog, network, slim
+from slimhub.signatures.module import ancestors
 
 SLOW = pytest.mark.slow
 # Graphs of all, but only those that are quick to build without `make test-slow`;
@@ -284,6 +285,26 @@ def test_first_layer_of_inception_v2():
         "biases": (64,),
     }
     assert not [loss.name for loss in built.regularization_losses if prefix in loss.name]
+
+
+@pytest.mark.parametrize(
+    ("model", "features", "logits"),
+    [
+        ("inception_v1", 0, 1),
+        pytest.param("resnet_v1_50", 0, 0, marks=SLOW),
+        ("vgg_16", 1, 2),
+    ],
+    indirect=["model"],
+)
+def test_behind_dropout(model, features, logits):
+    """In training, no dropout acts on the feature vector itself, and as many as in Slim on what is behind."""
+    graph, built = build(model, training=True)
+    nodes = {node.name: node for node in graph.as_graph_def().node}
+    found = [
+        sum(nodes[name].op == "RandomUniform" for name in ancestors(nodes, tensor.name))
+        for tensor in (built.feature_vector, built.logits)
+    ]
+    assert found == [features, logits]
 
 
 @pytest.mark.parametrize("training", [False, True])

@@ -16,14 +16,12 @@ from benchmarks.errors import MissingPeerError
 PROGRAMS = Path(__file__).with_name("programs")
 PEER = "tf-1.15"
 # Those that exports are compared with the peer's on.
+MODELS = ("inception_v1", "inception_v2")
 MODULES = tuple(
-    f"{model}/{task}"
-    for model in ("inception_v1", "inception_v2")
-    for task in ("classification", "feature_vector")
+    f"{model}/{task}" for model in MODELS for task in ("classification", "feature_vector")
 )
 # The one module of measurements that are of one.
 MODULE = "inception_v2/classification"
-MODELS = ("inception_v1", "inception_v2")
 
 
 class Workshop:
