@@ -8,22 +8,22 @@ PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
-.PHONY: help demo export archive check catalog serve page test test-slow clients browser bench fuzz lint \
-	format clean
+.PHONY: help demo export archive check catalog verify-published serve page test test-slow clients browser \
+	bench fuzz wheel lint format clean
 
 ifneq ($(shell $(PY) -c "$(USABLE)" 2>/dev/null && echo usable),usable)
 .PHONY: $(READY)
 endif
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY)  ## export two networks from synthetic weights, and use each module: [VERSION=1|3|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3|5|... [INTERFACE=1|3|5] [MODEL=...|auto] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
-	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(INTERFACE:%=--interface=%) $(MODEL:%=--model=%) \
-		$(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
+export: $(READY)  ## export: VERSION=1|3|5|... [CONTRACT=1|3|5] [MODEL=...|auto] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
+	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(CONTRACT:%=--contract=%) $(INTERFACE:%=--interface=%) \
+		$(MODEL:%=--model=%) $(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
 		$(if $(LABELS),--labels="$(LABELS)") $(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)
 
 archive: $(READY)  ## write the archives of modules that were published without: MODULES="dir ..." [ARGS=--json]
@@ -36,11 +36,17 @@ catalog: $(READY)  ## export every module from synthetic weights, and check each
 	$(MAKE) export VERSION=$(or $(VERSION),3) CHECKPOINT=synthetic OUTPUT=build/catalog ARGS=--overwrite
 	$(MAKE) check MODULES="build/catalog/*/imagenet/*/*/$(or $(VERSION),3)"
 
+verify-published: $(READY)  ## download all published archives, export, check and use them: [MODEL=...] [IMAGES=...] [SERVER=...] [OUTPUT=...]
+	@$(PY) -c "import skimage" 2>/dev/null || \
+		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[photographs]'
+	@$(PY) -m slimhub.export.verify_published $(MODEL:%=--model=%) $(if $(IMAGES),--images="$(IMAGES)") \
+		$(if $(SERVER),--server="$(SERVER)") $(if $(OUTPUT),--output="$(OUTPUT)") $(ARGS)
+
 serve: $(READY)  ## serve modules as TF Hub did: [ROOT=build/modules] [PORT=8000] [ARGS=--host=0.0.0.0]
-	@$(PY) -m slimhub.export.hub $(if $(ROOT),--root="$(ROOT)") $(if $(PORT),--port=$(PORT)) $(ARGS)
+	@$(PY) -m slimhub.hub $(if $(ROOT),--root="$(ROOT)") $(if $(PORT),--port=$(PORT)) $(ARGS)
 
 page: $(READY)  ## print the page of a module in Markdown: HANDLE=... [ROOT=build/modules] [URL=...]
-	@$(PY) -m slimhub.export.hub.page $(if $(ROOT),--root="$(ROOT)") $(if $(URL),--url="$(URL)") $(HANDLE)
+	@$(PY) -m slimhub.hub.page $(if $(ROOT),--root="$(ROOT)") $(if $(URL),--url="$(URL)") $(HANDLE)
 
 test: $(READY)  ## run the tests: [ARGS=...]
 	$(PYTEST) -m "not slow" $(ARGS)
@@ -55,19 +61,30 @@ browser: $(READY)  ## look at the hub's pages in Chromium, which is installed if
 	@$(PY) -c "import axe_playwright_python, playwright" 2>/dev/null || \
 		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@tests/browser/chromium.sh
-	$(PY) -m pytest $(ARGS) tests/browser
+	$(PYTEST) $(ARGS) tests/browser
 
 bench: $(READY)  ## measure exports and modules beside their peers: [ARGS="--quick --only=size"]
-	PYTHONPATH=tests $(PY) -m benchmarks $(ARGS)
+	PYTHONPATH=tests:tests/helpers $(PY) -m benchmarks $(ARGS)
 
-fuzz: $(READY)  ## look for inputs that break the reading of archives and modules, for a minute: [SECONDS=60]
+fuzz: $(READY)  ## look for inputs that break the reading of archives and provenance, for a minute: [SECONDS=60]
 	@$(PY) -c "import hypothesis" 2>/dev/null || \
 		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
-	TF_CPP_MIN_LOG_LEVEL=3 $(PY) tests/fuzz.py $(or $(SECONDS),60)
+	PYTHONPATH=tests/helpers TF_CPP_MIN_LOG_LEVEL=3 $(PY) tests/fuzz/fuzz.py $(or $(SECONDS),60)
 
-lint: $(READY)  ## check style and formatting
+wheel: $(READY)  ## build the wheel; with it alone, export and check a module in a folder of its own
+	rm -rf build/wheel build/lib build/bdist.*
+	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir=build/wheel .
+	$(PYTHON) -m venv build/wheel/env
+	build/wheel/env/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
+	cd build/wheel && env/bin/slimhub-export --version=3 --model=inception_v1 --task=feature_vector \
+		--checkpoint=synthetic --output=modules
+	cd build/wheel && env/bin/slimhub-check modules/google/imagenet/inception_v1/feature_vector/3
+
+lint: $(READY)  ## check style, formatting and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	@mkdir -p build/types && ln -sfn ../.. build/types/slimhub
+	$(PY) -m mypy
 
 format: $(READY)  ## mend what lint complains of, where that can be done
 	$(PY) -m ruff check --fix .
@@ -79,5 +96,5 @@ clean:  ## remove everything that was made here, .venv included
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,serve]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@

@@ -1,97 +1,121 @@
-"""Exports modules: a checkpoint in, checked modules out.
+"""Export TF-Slim checkpoints as TF Hub modules, and check each module before it is published.
 
-Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source,
-4 the version exists, 5 the output can't be written. If several modules fail, the first counts.
+Usage: slimhub-export --version=VERSION [flags]    (or: python -m slimhub.export)
+
+Every module goes to <output>/<handle>, such as
+build/modules/google/imagenet/inception_v2/classification/3.
+
+Everything runs on the CPU, on purpose: GPUs may compute with fewer bits, and sum in any order.
+
+Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source, 4 the version exists,
+5 the output can't be written. If several modules fail, the first one counts.
+
+Example: slimhub-export --version=3 --model=inception_v2 --checkpoint=inception_v2.ckpt
 """
 
-import contextlib
 import re
 import time
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 
-from slimhub.export import labels
+from slimhub.export import class_names
 from slimhub.export.errors import UsageError
 from slimhub.export.request import AUTO, ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import command_line, contract
+from slimhub.signatures.contract import contract
+from slimhub.support import terminal
 
-_VERSION = flags.DEFINE_string("version", None, "Version of the modules, as in their handles.")
+_VERSION = flags.DEFINE_string(
+    "version",
+    None,
+    "Version of the modules, the last part of their handles. Required.",
+    required=True,
+)
+_CONTRACT = flags.DEFINE_enum(
+    "contract",
+    None,
+    [str(version) for version in contract.VERSIONS],
+    "Version of the contract that modules of your own series keep. If left out, it is --version.",
+)
 _INTERFACE = flags.DEFINE_enum(
     "interface",
     None,
     [str(version) for version in contract.VERSIONS],
-    "Version of the contract that they keep, in a series of your own. Left out: the version itself.",
+    "The old name of --contract.",
 )
 _MODEL = flags.DEFINE_multi_enum(
     "model",
     catalog.names(),
     (*catalog.names(), AUTO),
-    "May repeat. `auto`: the network that the checkpoint is of, by the scopes of its variables.",
+    "Network to export. May be repeated. `auto` recognizes the network by the scopes of the variables.",
 )
-_TASK = flags.DEFINE_multi_enum("task", contract.TASKS, contract.TASKS, "May repeat.")
-_CHECKPOINT = flags.DEFINE_string(
+_TASK = flags.DEFINE_multi_enum(
+    "task", contract.TASKS, contract.TASKS, "Task to export modules for. May be repeated."
+)
+_CHECKPOINT = flags.DEFINE(
+    terminal.PathParser(),
     "checkpoint",
     None,
-    "A V1 checkpoint file, the prefix of a V2 one, an archive, a directory with one of these, that of "
-    "a training, whose newest is taken, the http(s) or file URL of an archive, or `synthetic`. Left "
-    "out: the published archive.",
+    "Weights to export: a V1 checkpoint file, the prefix of a V2 checkpoint, a .tar.gz with a V1 file, "
+    "a directory that holds one of these, a module, a training directory (the newest checkpoint is taken), the "
+    "http(s) or file URL of a .tar.gz, or `synthetic` (untrained weights). If left out, the published "
+    "archive is downloaded.",
 )
 _SHA256 = flags.DEFINE_string(
     "sha256",
     None,
-    "What the archive or the V1 file must have, in hexadecimal, or nothing is exported. For one model.",
+    "Expected SHA-256 (hex) of the archive or V1 checkpoint. The export fails if it differs. It needs a "
+    "single --model.",
 )
 _MOVING_AVERAGES = flags.DEFINE_bool(
     "moving_averages",
     False,
-    "Export the moving averages that the training kept of the weights, in place of these.",
+    "Export the moving averages of the weights, which the training kept, instead of the weights.",
 )
-_LABELS = flags.DEFINE_string(
-    "labels", None, "File that names the classes, one a line, or each as Slim does: `0:daisy`."
+_LABELS = flags.DEFINE(
+    terminal.PathParser(),
+    "labels",
+    None,
+    "File with the names of the classes, one a line, or numbered as TF-Slim does: `0:daisy`.",
 )
-_OUTPUT = flags.DEFINE_string("output", "build/modules", "Root directory of modules.")
+_OUTPUT = flags.DEFINE(
+    terminal.PathParser(), "output", "build/modules", "Directory to write modules below."
+)
 _HANDLE_PREFIX = flags.DEFINE_string(
-    "handle_prefix", None, "Of the handles. Left out: that of each model."
+    "handle_prefix",
+    None,
+    "First part of the handles, such as me/flowers. If left out, each network has its own.",
 )
-_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace a version that exists.")
-_ARCHIVE = flags.DEFINE_bool("archive", False, "Write <version>.tar.gz beside each version.")
+_OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace versions that exist.")
+_ARCHIVE = flags.DEFINE_bool("archive", False, "Write <version>.tar.gz beside each version, too.")
 _ALLOW_UNUSED = flags.DEFINE_bool(
-    "allow_unused", False, "Ignore variables of the checkpoint that nothing wants."
+    "allow_unused", False, "Ignore variables of the checkpoint that the network does not have."
 )
-flags.mark_flag_as_required("version")
 flags.register_validator("output", bool, "expected a directory")
 flags.register_validator(
     "version",
     lambda text: text is None or re.fullmatch("[1-9][0-9]{0,9}", text),
     "expected a number, such as 3",
 )
-for _NAME in (
-    "version",
-    "interface",
-    "checkpoint",
-    "sha256",
-    "labels",
-    "output",
-    "handle_prefix",
-):
-    # Given twice, one of the values would be passed over.
-    flags.FLAGS[_NAME].allow_overwrite = False
+for _FLAG in flags.FLAGS.get_flags_for_module(__name__):
+    if not _FLAG.boolean and not isinstance(_FLAG, flags.MultiFlag):
+        # Given twice, one of the values would be passed over.
+        _FLAG.allow_overwrite = False
 
 
 def main(arguments: list[str]) -> int:
     if arguments:
-        command_line.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
-        return command_line.USAGE
+        terminal.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
+        return terminal.USAGE
     try:
         request = ExportRequest(
             version=int(_VERSION.value),
-            interface=_INTERFACE.value and int(_INTERFACE.value),
+            contract=_contract(),
             models=tuple(dict.fromkeys(_MODEL.value)),
             tasks=tuple(dict.fromkeys(_TASK.value)),
             checkpoint=_CHECKPOINT.value,
-            labels=None if _LABELS.value is None else labels.read(_LABELS.value),
+            labels=None if _LABELS.value is None else class_names.read(_LABELS.value),
             sha256=_SHA256.value and _SHA256.value.lower(),
             moving_averages=_MOVING_AVERAGES.value,
             output=Path(_OUTPUT.value),
@@ -101,23 +125,39 @@ def main(arguments: list[str]) -> int:
             allow_unused=_ALLOW_UNUSED.value,
         )
     except UsageError as error:
-        command_line.complain(str(error))
+        terminal.complain(str(error))
         return error.exit_code
     # These import TensorFlow, which flags that make no sense need not wait for.
     began = time.monotonic()
-    with command_line.quiet_imports():
-        from slimhub.export import exporter, half, report, worker
+    with terminal.quiet_imports():
+        from slimhub.export import pipeline, report
+        from slimhub.export.verification import processes
 
     importing = time.monotonic() - began
-    with contextlib.closing(worker.Worker(half.Half(training=True))) as other:
-        outcomes = exporter.export(request, other=other)
-        as_json = command_line.JSON.value
-        done = report.show(request, outcomes, as_json=as_json, importing=importing)
+    with processes.ForkedProcess() as executor:
+        outcomes = pipeline.export(request, executor=executor)
+        done = report.show(
+            request,
+            outcomes,
+            as_json=terminal.JSON.value,
+            importing=importing,
+            verbose=flags.FLAGS.verbosity >= logging.INFO,
+        )
     return report.exit_code(done)
 
 
+def _contract() -> int | None:
+    """Return the version of the contract, by the flag's new name or its old one. Raise `UsageError`."""
+    given = _CONTRACT.value or _INTERFACE.value
+    if _INTERFACE.value is not None:
+        if _CONTRACT.value is not None:
+            raise UsageError("--interface is the old name of --contract: leave it out.")
+        terminal.complain("--interface is now called --contract; the old name still works.")
+    return None if given is None else int(given)
+
+
 def run() -> None:
-    command_line.run(main)
+    terminal.run(main, takes_json=True)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,43 @@
-"""Exports a version of two networks from synthetic checkpoints, and uses the modules as anybody would.
+"""Export two networks from synthetic weights, and use each module as its consumers would.
 
-Usage: python -m slimhub.export.demo [--version=3] [--output=build/demo]
+Usage: python -m slimhub.export.demo [flags]
 
-Of version 5, a feature-vector module is fine-tuned, too: a few steps on drawn discs and squares.
+Of version 5, a feature vector is also fine-tuned: a few steps on images of discs and squares.
+
+Exit codes: those of slimhub.export.
+
+Example: python -m slimhub.export.demo --version=5
 """
 
-import contextlib
+import importlib
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
-from slimhub.signatures import command_line, contract
+from slimhub.signatures.contract import contract
+from slimhub.support import terminal
 
-# Quick ones, which a page of output has room for.
+# Two small networks, which are quick, and whose output fits on a page.
 _MODELS = catalog.names()[:2]
 
 _VERSION = flags.DEFINE_enum(
-    "version", "3", [str(version) for version in contract.VERSIONS], "Version to export."
+    "version", "3", [str(version) for version in contract.VERSIONS], "Version of the modules."
 )
-_OUTPUT = flags.DEFINE_string("output", "build/demo", "Root directory of the modules.")
+_OUTPUT = flags.DEFINE(
+    terminal.PathParser(), "output", "build/demo", "Directory to write modules below."
+)
 
 
 def main(arguments: list[str]) -> int:
     del arguments
-    with command_line.quiet_imports():
-        from slimhub.export import exporter, half, report, worker
+    with terminal.quiet_imports():
+        # tf_keras, and TensorFlow.
+        importlib.import_module("tensorflow_hub")
+        from slimhub.export import pipeline, report
+        from slimhub.export.verification import processes
 
     version = int(_VERSION.value)
     request = ExportRequest(
@@ -36,8 +47,8 @@ def main(arguments: list[str]) -> int:
         output=Path(_OUTPUT.value),
         overwrite=True,
     )
-    with contextlib.closing(worker.Worker(half.Half(training=True))) as other:
-        outcomes = report.show(request, exporter.export(request, other=other))
+    with processes.ForkedProcess() as executor:
+        outcomes = report.show(request, pipeline.export(request, executor=executor))
     published = [outcome for outcome in outcomes if outcome.error is None]
     for outcome in published:
         _use(outcome)
@@ -48,10 +59,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _use(outcome) -> None:
-    import numpy as np
-
-    with command_line.quiet_imports():
-        import tensorflow_hub as hub
+    import tensorflow_hub as hub
 
     *_, model, _, _ = outcome.handle.split("/")
     images = _pictures(size=catalog.get(model).image_size, labels=[0])
@@ -68,11 +76,8 @@ def _use(outcome) -> None:
 
 
 def _fine_tune(outcome) -> None:
-    import numpy as np
-
-    with command_line.quiet_imports():
-        import tensorflow_hub as hub
-        import tf_keras
+    import tensorflow_hub as hub
+    import tf_keras
 
     tf_keras.utils.set_random_seed(1)
     labels = np.arange(80) % 2
@@ -90,9 +95,7 @@ def _fine_tune(outcome) -> None:
 
 
 def _pictures(*, size: tuple[int, int], labels):
-    """A disc, or by 1 a square, before a gradient: float32 `[len(labels), *size, 3]` in [0, 1]."""
-    import numpy as np
-
+    """Draw a disc for each label 0 and a square for each 1: float32 `[len(labels), *size, 3]` in [0, 1]."""
     random = np.random.RandomState(1)
     y, x = np.indices(size) / np.reshape(size, (2, 1, 1))
     pictures = []
@@ -106,7 +109,7 @@ def _pictures(*, size: tuple[int, int], labels):
 
 
 def run() -> None:
-    command_line.run(main)
+    terminal.run(main)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Shows an export while it runs, and how it went."""
+"""Show an export while it runs, and its outcomes."""
 
 import contextlib
 import json
@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from slimhub.export import module_archive
 from slimhub.export.errors import ExportError
-from slimhub.export.exporter import Outcome
+from slimhub.export.pipeline import Outcome
 from slimhub.export.request import ExportRequest
-from slimhub.signatures import command_line, signals
-from slimhub.signatures.printable import printable
+from slimhub.signatures.module import module_archive
+from slimhub.support import signals, terminal
+from slimhub.support.printable import printable
 
 
 def show(
@@ -23,14 +23,16 @@ def show(
     *,
     as_json: bool = False,
     importing: float = 0.0,
+    verbose: bool = False,
 ) -> list[Outcome]:
-    """Takes the outcomes as they come: a progress bar on a terminal, a table, then the errors.
+    """Take the outcomes as they come, and return them: a progress bar on a terminal, a table, then the errors.
 
     Args:
       request: what is exported.
       outcomes: of its modules.
       as_json: print the report for machines instead of the table.
       importing: seconds that imports took, for that report.
+      verbose: leave nothing out of errors.
     """
     console = Console(stderr=True)
     bar = progress.Progress(
@@ -52,21 +54,22 @@ def show(
             bar.update(task, advance=1, description=outcome.handle)
     published = [outcome for outcome in done if outcome.error is None]
     if as_json:
-        command_line.show(to_json(done, importing=importing))
+        terminal.show(to_json(done, importing=importing))
     elif published:
-        command_line.show(_table(published))
+        where = f"Written to {printable(str(request.output))}/<handle>"
+        terminal.show(_table(published), where)
     for error, handles in _failures(done).items():
-        command_line.complain(f"{', '.join(handles)} not exported:\n{error}")
+        terminal.complain(f"{', '.join(handles)} not exported:\n{error.describe(verbose=verbose)}")
     return done
 
 
 def exit_code(outcomes: list[Outcome]) -> int:
-    """0 if all were published, else the code of the first that was not."""
+    """Return 0 if all were published, else the code of the first that was not."""
     return next((outcome.error.exit_code for outcome in outcomes if outcome.error), 0)
 
 
 def to_json(outcomes: list[Outcome], *, importing: float) -> str:
-    """An export for machines: of each module its figures, or null for each and the error; the exit code."""
+    """Return the report for machines: of each module its figures, or null for each and the error; the exit code."""
     report = {
         "modules": [_record(outcome) for outcome in outcomes],
         "importing": round(importing, 3),
@@ -95,7 +98,7 @@ def _record(outcome: Outcome) -> dict:
 
 
 def _archive(outcome: Outcome) -> dict | None:
-    if outcome.archive is None:
+    if outcome.archive is None or outcome.directory is None:
         return None
     return outcome.archive.record(module_archive.path_of(outcome.directory))
 
@@ -126,7 +129,7 @@ def _checkpoint(outcome: Outcome) -> str:
 
 
 def _failures(outcomes: list[Outcome]) -> dict[ExportError, list[str]]:
-    """Handles by error: the tasks of a model share that of their checkpoint."""
+    """Return handles by error: the tasks of a model share that of their checkpoint."""
     failures: dict[ExportError, list[str]] = {}
     for outcome in outcomes:
         if outcome.error is not None:

@@ -1,4 +1,4 @@
-"""What to export, as the flags say it. Knows nothing of TensorFlow, which takes seconds to import."""
+"""The request for an export, as the flags make it. Knows nothing of TensorFlow, which takes seconds to import."""
 
 import dataclasses
 import re
@@ -6,22 +6,22 @@ from pathlib import Path
 
 from slimhub.export.errors import UsageError
 from slimhub.models import catalog
-from slimhub.signatures import contract, provenance, versions
+from slimhub.signatures.contract import versions
+from slimhub.signatures.contract.contract import TASKS
+from slimhub.signatures.module import provenance
 
 # What `models` and `checkpoint` may say beside names and places.
 AUTO = "auto"
 SYNTHETIC = "synthetic"
-# Of a part of a handle.
-NAME = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportRequest:
-    """What to export.
+    """A request for modules.
 
     Attributes:
       version: of the modules, the last part of their handles.
-      interface: version of the contract that they keep; None for `version`. Where these differ, the
+      contract: version of the contract that they keep; None for `version`. Where these differ, the
         modules are of a series of one's own.
       models, tasks: names; every combination is exported. `auto` alone is the network that the
         checkpoint is of.
@@ -42,9 +42,9 @@ class ExportRequest:
     """
 
     version: int
-    interface: int | None = None
+    contract: int | None = None
     models: tuple[str, ...] = catalog.names()
-    tasks: tuple[str, ...] = contract.TASKS
+    tasks: tuple[str, ...] = TASKS
     checkpoint: str | None = None
     sha256: str | None = None
     moving_averages: bool = False
@@ -63,14 +63,16 @@ class ExportRequest:
                 "export --task=classification."
             )
         parts = (self.handle_prefix or "").split("/")
-        if self.handle_prefix is not None and not all(re.fullmatch(NAME, part) for part in parts):
+        if self.handle_prefix is not None and not all(
+            re.fullmatch(versions.HANDLE_PART, part) for part in parts
+        ):
             raise UsageError(
                 f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
                 "'.', '_' and '-', separated by single slashes."
             )
-        if self.contract != self.version and self._is_others(self.handle_prefix):
+        if self.contract_version != self.version and self.prefix_is_published:
             raise UsageError(
-                f"--version={self.version} --interface={self.contract}: a version that does not keep its "
+                f"--version={self.version} --contract={self.contract}: a version that does not keep its "
                 "own contract is one of a series of your own; --handle_prefix=me/flowers gives it a name "
                 f"that is neither a default nor begins with {versions.PUBLISHER}/."
             )
@@ -90,11 +92,18 @@ class ExportRequest:
         self._refuse_sum()
 
     @property
-    def contract(self) -> int:
-        """The version of the contract that the modules keep."""
-        return self.version if self.interface is None else self.interface
+    def contract_version(self) -> int:
+        """Return the version of the contract that the modules keep."""
+        return self.version if self.contract is None else self.contract
+
+    @property
+    def prefix_is_published(self) -> bool:
+        """Return whether programs know other modules by the prefix: their versions, and their weights."""
+        prefix, defaults = self.handle_prefix, {model.handle_prefix for model in catalog.MODELS}
+        return prefix is None or prefix in defaults or prefix.split("/")[0] == versions.PUBLISHER
 
     def handle(self, model: catalog.Model, task: str) -> str:
+        """Return the handle of a module."""
         prefix = model.handle_prefix if self.handle_prefix is None else self.handle_prefix
         return f"{prefix}/{model.name}/{task}/{self.version}"
 
@@ -125,19 +134,13 @@ class ExportRequest:
             raise UsageError("--sha256 is that of a file, got --checkpoint=synthetic.")
 
     def _refuse_versions(self) -> None:
-        known = ", ".join(map(str, contract.VERSIONS))
+        known = ", ".join(map(str, versions.VERSIONS))
         if not 1 <= self.version <= provenance.MOST_VERSIONS:
             raise UsageError(f"--version={self.version}: expected 1 to {provenance.MOST_VERSIONS}.")
-        if self.contract not in contract.VERSIONS:
+        if self.contract_version not in versions.VERSIONS:
             raise UsageError(
-                f"--version={self.version}: that version has no contract; --interface, one of {known}, says "
+                f"--version={self.version}: that version has no contract; --contract, one of {known}, says "
                 "which one your modules keep."
-                if self.interface is None
-                else f"--interface={self.interface}: expected one of {known}."
+                if self.contract is None
+                else f"--contract={self.contract}: expected one of {known}."
             )
-
-    @staticmethod
-    def _is_others(prefix: str | None) -> bool:
-        """Whether code knows other modules by that prefix, and takes versions for those of the contract."""
-        defaults = {model.handle_prefix for model in catalog.MODELS}
-        return prefix is None or prefix in defaults or prefix.split("/")[0] == versions.PUBLISHER

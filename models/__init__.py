@@ -1,1 +1,1 @@
-"""slimhub.models: the networks. Knows Slim; knows nothing of files, versions or signatures."""
+"""slimhub.models: the networks. It builds on TF-Slim, and knows no files, versions or signatures."""

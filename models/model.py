@@ -1,6 +1,13 @@
-"""What the catalog records of a network. Knows nothing of TensorFlow."""
+"""The record of a network. This file doesn't import TensorFlow."""
+
+from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -8,12 +15,12 @@ class Archive:
     """A published checkpoint archive.
 
     Attributes:
-      name: file name, which is also its name in the cache.
-      member: the one file that it holds, at its root.
-      urls: where it is published, the preferred place first.
-      num_bytes: size of the archive; None if that is not known.
-      sha256: of the archive, in hexadecimal; None if that is not known.
-      max_member_bytes: what the member may unpack to at most.
+      name: file name, also in the cache.
+      member: name of the one file in the archive, at its root.
+      urls: URLs of the archive, the preferred one first.
+      num_bytes: size of the archive; None if unknown.
+      sha256: SHA-256 (hex) of the archive; None if unknown.
+      max_member_bytes: largest size that the member may unpack to.
     """
 
     name: str
@@ -26,13 +33,13 @@ class Archive:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BatchNorm:
-    """The batch norms of a network.
+    """The settings of a network's batch norm layers.
 
     Attributes:
-      count: how many there are.
-      decay: of their moving averages in TF-Slim, with which Inception was trained.
-      epsilon: added to the variance.
-      gamma: whether they scale what they normalized.
+      count: number of layers.
+      decay: decay of the moving averages in TF-Slim.
+      epsilon: number that is added to the variance.
+      gamma: whether the layers scale the normalized values.
     """
 
     count: int
@@ -41,38 +48,45 @@ class BatchNorm:
     gamma: bool
 
 
+# A function that takes the model, the rescaled images (float32 `[batch, height, width, 3]`) and, by
+# keyword, `training` and the entered variable `scope` of the network. It returns the last feature map,
+# float32 `[batch, height', width', model.num_features]`, and Slim's end points up to there, keyed
+# `Scope/EndPoint`, in order of construction.
+BuildBase = Callable[..., "tuple[tf.Tensor, dict[str, tf.Tensor]]"]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Model:
-    """A network, and the checkpoint that was published of it.
+    """A network and its published checkpoint.
 
     Attributes:
-      name: as in handles, `inception_v1`.
-      title: as in prose, `Inception V1`.
-      handle_prefix: what handles of its modules begin with, where nobody asks for another; the
-        publisher's own only if he published modules of these very weights.
-      summary: what the architecture is, in a sentence or two.
-      papers: where it is described.
-      builder: the function of `bases` that builds it up to the last feature map.
-      layers: what that builds: the name of a function below `tf_slim.nets`, or of VGG, how many
-        convolutions there are before each pool.
+      name: name in handles, `inception_v1`.
+      title: name in prose, `Inception V1`.
+      handle_prefix: default prefix of the handles of its modules. It is the publisher's only if the
+        publisher made modules from these weights.
+      summary: one or two sentences about the architecture.
+      papers: references for the architecture.
+      build_base: function that builds the network up to the last feature map; see `BuildBase`.
       scope: variable scope of the whole network.
-      image_size: height and width of the images that it was trained on.
-      min_image_size: smallest height and width that it runs on.
-      input_scale, input_offsets: images in [0, 1] enter the network as `scale * x - offset`, with one
+      image_size: height and width of the images in training.
+      min_image_size: smallest height and width that the network accepts.
+      input_scale, input_offsets: the network rescales images in [0, 1] to `scale * x - offset`, with one
         offset for all channels, or one for each.
       num_features: length of the feature vector.
-      num_classes: of the published checkpoint; a module has as many as its own checkpoint's head.
-      background: whether the first of these is no class of pictures, but "background".
-      labels: which class is which, in the published checkpoint.
-      pool, dropout, head, squeeze, predictions: scopes below `scope` of the layers behind the base.
-      dropout_keep_prob: of all dropout, that before the head among it; None if there is none.
-      batch_norm: None if there is none.
-      weight_decay: of the L2 loss on the kernels of the convolutions.
-      num_regularized: kernels with such a loss, the head's among them.
-      expected_extras: patterns (`fnmatch`) of names that a checkpoint may hold beyond the network.
-      archive: the published checkpoint.
-      origin: where its weights are from.
-      accuracy: published top-1 and top-5, in percent: ImageNet validation, central crop.
+      num_classes: number of classes in the published checkpoint. A module has the number of classes of
+        the checkpoint that it was made from.
+      background: whether class 0 is "background", not a class of images.
+      labels: sentence that says which class is which in the published checkpoint.
+      pool, dropout, head, squeeze, predictions: scopes, relative to `scope`, of the layers after the base.
+      dropout_keep_prob: keep probability of all dropout layers, including the one before the head; None
+        if the network has none.
+      batch_norm: settings of batch norm; None if the network has none.
+      weight_decay: factor of the L2 losses on the convolution kernels.
+      num_regularized: number of kernels with such a loss, including the head's.
+      expected_extras: patterns (`fnmatch`) of further names that a checkpoint may hold.
+      archive: archive of the published checkpoint.
+      origin: one or two sentences about the origin of the published weights.
+      accuracy: published top-1 and top-5 accuracy in percent (ImageNet validation, central crop).
     """
 
     name: str
@@ -80,8 +94,7 @@ class Model:
     handle_prefix: str
     summary: str
     papers: tuple[str, ...]
-    builder: str
-    layers: str | tuple[int, ...]
+    build_base: BuildBase
     scope: str
     image_size: tuple[int, int]
     min_image_size: tuple[int, int]

@@ -1,34 +1,36 @@
-"""Builds a network of the catalog into the current graph, with a head of our own.
+"""Build a network of the catalog in the current graph, with slimhub's head in place of the stock one.
 
-The stock heads of tf_slim's Inceptions pool over a fixed window and always classify, and VGG's
-gives a map for larger images. Here the pool is global, so that any image size works, and the
-classification layer is optional. Operation and variable names are stock Slim's.
+The stock heads of tf_slim's Inceptions pool over a fixed window and always classify, and VGG's head
+returns a map for larger images. The head here pools globally, so it accepts any image size, and its
+classification layer is optional. Operations and variables have the names of stock Slim.
 
-VGG's `fc7` is pooled before `fc8`, not behind it: of a linear layer, the mean of what it makes of
-each position is what it makes of their mean. Dropout then acts on the mean, in training.
+VGG's `fc7` is pooled before `fc8`, not after it. `fc8` is linear, so the logits are the same. In
+training, dropout then acts on the pooled features.
 """
 
 import dataclasses
 
 import tensorflow as tf
 
-from slimhub.models import bases, slim
-from slimhub.models.catalog import Model
+from slimhub.models import slim
+from slimhub.models.model import Model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Network:
-    """Tensors of a network that was built. All float32.
+    """The tensors of a network in a graph. All of them are float32.
 
     Attributes:
-      feature_vector: `[batch, num_features]`; no dropout on it, ever.
+      feature_vector: `[batch, num_features]`; the head's dropout never acts on it.
       end_points: Slim's end points up to the global pool, `[batch, height, width, channels]`,
         keyed `Scope/EndPoint`, in order of construction.
-      logits: `[batch, num_classes]`; None without classes.
-      predictions: softmax of `logits`, `[batch, num_classes]`, in [0, 1]; None without classes.
-      update_ops: updates of the moving averages, mean and variance of each batch norm; empty unless training.
+      logits: `[batch, num_classes]`; None without a classification layer.
+      predictions: softmax of `logits`, `[batch, num_classes]`, in [0, 1]; None without a classification
+        layer.
+      update_ops: updates of the moving mean and the moving variance of each batch norm; empty unless
+        training.
       regularization_losses: scalars, L2 losses times weight decay, one for each regularized kernel.
-      variables: all variables, in order of construction; `trainable` tells which an optimizer moves.
+      variables: all variables, in order of construction; an optimizer changes those that are `trainable`.
     """
 
     feature_vector: tf.Tensor
@@ -41,7 +43,7 @@ class Network:
 
     @property
     def outputs(self) -> list[tf.Tensor]:
-        """All that a module may give."""
+        """Return all tensors that a module may have as outputs."""
         head = [tensor for tensor in (self.logits, self.predictions) if tensor is not None]
         return [self.feature_vector, *self.end_points.values(), *head]
 
@@ -54,18 +56,19 @@ def build(
     batch_norm_momentum: float | tf.Tensor | None,
     num_classes: int | None,
 ) -> Network:
-    """Builds `model` in the current graph.
+    """Build `model` in the current graph.
 
     Args:
-      model: which network.
+      model: the network.
       images: float32 `[batch, height, width, 3]`, RGB in [0, 1], at least `model.min_image_size`.
-      training: batch norm uses the batch's statistics and updates its moving averages; dropout is active.
-      batch_norm_momentum: decay of the moving averages, in [0, 1]; a scalar. Unused unless training,
+      training: whether batch norm uses the batch's statistics and updates its moving averages, and
+        dropout is active.
+      batch_norm_momentum: decay of the moving averages, a scalar in [0, 1]. It is ignored unless training,
         and by networks without batch norm.
-      num_classes: length of the logits; None builds no classification layer.
+      num_classes: length of the logits; None leaves the classification layer out.
 
     Returns:
-      The tensors. Variables are zero until they are restored.
+      The network's tensors. All variables are zero until they are restored.
     """
     with tf.name_scope("hub_input/"):
         scaled = tf.multiply(images, model.input_scale, name="Mul")
@@ -75,8 +78,7 @@ def build(
         slim.network_scope(model, training=training, batch_norm_momentum=batch_norm_momentum),
         tf.compat.v1.variable_scope(model.scope) as scope,
     ):
-        build_base = getattr(bases, model.builder)
-        feature_map, end_points = build_base(model, inputs, training=training, scope=scope)
+        feature_map, end_points = model.build_base(model, inputs, training=training, scope=scope)
         pool = tf.reduce_mean(feature_map, [1, 2], keepdims=True, name=model.pool)
         logits = predictions = None
         if num_classes is not None:

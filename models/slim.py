@@ -1,13 +1,13 @@
-"""The one seam to tf_slim: what is broken in it, and how it is set up here.
+"""The only part of slimhub that imports tf_slim: it repairs what is broken there, and configures its layers.
 
-tf-slim 1.1.0 is its last release and predates current TensorFlow (2.13 and later).
-Two things of it no longer work; `tests/test_slim.py` says so as soon as either changes:
+tf-slim 1.1.0 is the last release and predates current TensorFlow (2.13 and later). Two parts of
+it no longer work; `tests/models/test_slim.py` fails as soon as either changes:
 
-1. `tf_slim.layers.utils` reads `tensorflow.python.framework.ops.Tensor` whenever it builds
-   a batch norm, a name that TensorFlow removed. It is put back.
-2. `batch_norm` delegates to Keras code that no longer exists, if and only if its
-   `updates_collections` is the default. With any other collection it builds the
-   fused batch norm itself, with the same names: hence `UPDATE_OPS` below.
+1. `tf_slim.layers.utils` reads `tensorflow.python.framework.ops.Tensor` to build a batch norm.
+   TensorFlow removed that name. This file restores it.
+2. `batch_norm` calls Keras code that no longer exists, but only if `updates_collections` has
+   its default. With any other collection it builds the fused batch norm itself, with the same
+   names. So this file passes `UPDATE_OPS`.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from collections.abc import Iterator
 import tensorflow as tf
 import tf_slim as slim
 import tf_slim.nets
-from tensorflow.python.framework import ops
 
-from slimhub.models.catalog import Model
+from slimhub.models.model import Model
+from slimhub.support.tf_private import ops
 
 if not hasattr(ops, "Tensor"):
     ops.Tensor = tf.Tensor
 
-# Collects the updates of the moving averages; see repair 2.
+# The collection of the moving averages' updates; see repair 2.
 UPDATE_OPS = "slimhub_update_ops"
 
 arg_scope = slim.arg_scope
@@ -36,20 +36,25 @@ repeat = slim.repeat
 softmax = slim.softmax
 
 
-def dropout(net: tf.Tensor, keep_prob: float, *, training: bool, name: str) -> tf.Tensor:
-    """Dropout in training, else nothing: without the Keras layer, since deprecated, of stock Slim's."""
-    return tf.nn.dropout(net, rate=1 - keep_prob, name=name) if training else net
+def dropout(net: tf.Tensor, keep_prob: float | None, *, training: bool, name: str) -> tf.Tensor:
+    """Apply dropout to `net` in training, if the network has any; return `net` otherwise.
+
+    Stock Slim's dropout uses a Keras layer that is deprecated.
+    """
+    if keep_prob is None or not training:
+        return net
+    return tf.nn.dropout(net, rate=1 - keep_prob, name=name)
 
 
 @contextlib.contextmanager
 def network_scope(model: Model, *, training: bool, batch_norm_momentum) -> Iterator[None]:
-    """Slim's own arg scope of the network, with the repairs and with constant initializers.
+    """Enter the arg scope of a network: Slim's settings, the repairs, and constant initializers.
 
     Args:
-      model: which network.
-      training: whether batch norm uses the statistics of the batch, and adds its updates to `UPDATE_OPS`.
-      batch_norm_momentum: decay of the moving averages; a float or a scalar float32 tensor. Unused unless
-        training, and without batch norm.
+      model: the network.
+      training: whether batch norm uses the batch's statistics, and adds its updates to `UPDATE_OPS`.
+      batch_norm_momentum: decay of the moving averages, a float or a scalar float32 tensor. It is ignored
+        unless training, and by networks without batch norm.
     """
     norms = (
         {}
@@ -70,18 +75,18 @@ def network_scope(model: Model, *, training: bool, batch_norm_momentum) -> Itera
         tf.compat.v1.variable_scope("", custom_getter=_zero_initialized, use_resource=True),
         arg_scope([conv2d], weights_regularizer=slim.l2_regularizer(model.weight_decay), **norms),
     ):
-        # tf_slim's layers call it, at every layer.
+        # Every layer of tf_slim calls `layer.apply`.
         warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
         yield
 
 
 def _zero_initialized(getter, name, *args, **kwargs):
-    # Weights always come from a checkpoint: random initializers would only weigh the graph down.
+    # Weights always come from a checkpoint: random initializers would only make the graph larger.
     kwargs["initializer"] = _zeros
     return getter(name, *args, **kwargs)
 
 
 def _zeros(shape, dtype=tf.float32, partition_info=None) -> tf.Tensor:
     del partition_info
-    # Unlike tf.zeros, one small node whatever the shape.
+    # Unlike `tf.zeros`, this is one small node for any shape.
     return tf.constant(0, shape=shape, dtype=dtype)

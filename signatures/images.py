@@ -1,33 +1,33 @@
-"""Tells what is wrong with a batch of images before a module gets it.
+"""Check a batch of images before a module takes it.
 
-A module can't: TensorFlow refuses a wrong dtype or shape in its own words, and takes values of any
-range in silence.
+The module can't do this well: TensorFlow's errors for a wrong dtype or shape are hard to read, and it
+accepts values of any range without a warning.
 """
 
 import warnings
 
 import numpy as np
 
-from slimhub.signatures import contract
+from slimhub.signatures.contract import contract
 
 
 class ImagesError(ValueError):
-    """Images that a module does not take; the message names everything that is wrong."""
+    """An error for images that a module doesn't take. The message names everything that is wrong."""
 
 
-def check(images: np.ndarray, *, promise: contract.Promise) -> None:
-    """Checks what is about to be given to a module.
+def check(images: np.ndarray, *, promise: contract.Contract) -> None:
+    """Check whether a module takes these images.
 
     Args:
-      images: anything that NumPy takes for an array; a module takes float32
+      images: anything that NumPy can convert to an array; a module takes float32
         `[batch, height, width, 3]`, RGB in [0, 1].
-      promise: what the module promises, as in `Module(directory).provenance.promise()`.
+      promise: the module's contract, `Module(directory).provenance.promise()`.
 
     Raises:
-      ImagesError: dtype, rank, number of channels, height or width are not what it takes.
+      ImagesError: the dtype, rank, number of channels, height or width is wrong.
 
     Warns:
-      UserWarning: values are not in [0, 1], so it will not see what it was trained on.
+      UserWarning: values are outside [0, 1], unlike those that the network was trained on.
     """
     images = np.asarray(images)
     problems = list(_problems(images, promise))
@@ -41,7 +41,7 @@ def check(images: np.ndarray, *, promise: contract.Promise) -> None:
         )
 
 
-def _problems(images: np.ndarray, promise: contract.Promise):
+def _problems(images: np.ndarray, promise: contract.Contract):
     if images.dtype != promise.images.dtype:
         hint = ": divide by 255, as float32" if images.dtype == np.uint8 else ""
         yield f"the dtype is {images.dtype}{hint}"

@@ -1,8 +1,6 @@
-"""Real checkpoints and real modules, each made once a session, whatever the number of workers."""
+"""Fixtures of real checkpoints and modules. All runs and workers share them while the sources stay the same."""
 
-import contextlib
 import dataclasses
-import fcntl
 import functools
 import gc
 import logging
@@ -20,13 +18,17 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 gc.set_threshold(200_000, 50, 100)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
+import made_once
 import quietly  # noqa: F401
+from made_once import make_once
 from publishing import write
-from stem import INCEPTIONS, export_stem
+from stem import INCEPTIONS, STEM, export_stem
 
-from slimhub.export import checkpoint_archive, exporter, synthetic
+from slimhub.export import pipeline
+from slimhub.export.checkpoints import synthetic, unpack
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog
+from slimhub.signatures.contract import contract
 
 SLOW = pytest.mark.slow
 # Whole networks, each model and each version; the others with `make test-slow`.
@@ -56,7 +58,7 @@ def pytest_collection_modifyitems(items):
 
 
 def _when(item) -> int:
-    """The long ones first: the short ones then fill up whichever worker is done."""
+    """Return the rank of a test: long ones first, so that short ones fill up the workers at the end."""
     group = item.get_closest_marker("xdist_group")
     if group is None:
         return 2
@@ -64,100 +66,90 @@ def _when(item) -> int:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory) -> Path:
-    """A directory that all workers of the session see."""
-    base = tmp_path_factory.getbasetemp()
-    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
-    shared.mkdir(exist_ok=True)
-    return shared
-
-
-@contextlib.contextmanager
-def _alone(path: Path):
-    """Holds the lock of `path`; whoever comes second finds it made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f"{path.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def shared() -> Path:
+    """Return a directory that all runs and workers share while the sources stay the same."""
+    return made_once.directory()
 
 
 @pytest.fixture(scope="session")
-def archives(shared):
-    """A directory with synthetic archives of two models, laid out like the published ones."""
+def archives(shared) -> Path:
+    """Return a directory with synthetic archives of two models, laid out like the published ones."""
     directory = shared / "archives"
     for model in map(catalog.get, INCEPTIONS):
-        with _alone(directory / model.archive.name):
-            if not (directory / model.archive.name).exists():
-                synthetic.write_archive(model, into=directory)
+        make_once(
+            directory / model.archive.name,
+            lambda work, model=model: synthetic.write_archive(model, into=work),
+        )
     return directory
 
 
 @pytest.fixture(scope="session")
 def checkpoint(shared, archives):
-    """A function that gives the V1 checkpoint file of a model, out of its archive if there is one."""
+    """Return a function that returns the V1 checkpoint file of a model, from its archive if there is one."""
 
     def get(name: str) -> Path:
         published = catalog.get(name).archive
-        path = shared / "checkpoints" / published.member
-        with _alone(path):
-            if not path.exists():
-                if name in INCEPTIONS:
-                    checkpoint_archive.extract(
-                        archives / published.name,
-                        members={published.member: published.max_member_bytes},
-                        into=path.parent,
-                    )
-                else:
-                    synthetic.write_checkpoint(synthetic.weights(catalog.get(name)), path)
-        return path
+
+        def make(work: Path) -> Path:
+            if name in INCEPTIONS:
+                members = {published.member: published.max_member_bytes}
+                unpack.extract(archives / published.name, members=members, into=work)
+            else:
+                weights = synthetic.weights(catalog.get(name))
+                synthetic.write_checkpoint(weights, work / published.member)
+            return work / published.member
+
+        return make_once(shared / "checkpoints" / published.member, make)
 
     return get
 
 
 @pytest.fixture(scope="session")
 def module(shared, archives):
-    """A function that gives the directory of an exported module. Do not write into it."""
+    """Return a function that returns the directory of an exported module. Don't write into it."""
 
     def get(model: str, task: str, version: int) -> Path:
         request = ExportRequest(
-            version=version,
-            models=(model,),
-            tasks=(task,),
-            checkpoint=str(archives),
-            output=shared / "modules",
+            version=version, models=(model,), tasks=(task,), checkpoint=str(archives)
         )
-        path = request.output / request.handle(catalog.get(model), task)
-        with _alone(path):
-            if not path.exists():
-                [outcome] = exporter.export(request)
-                if outcome.error is not None:
-                    raise outcome.error
-        return path
+        handle = request.handle(catalog.get(model), task)
+
+        def make(work: Path) -> Path:
+            [outcome] = pipeline.export(dataclasses.replace(request, output=work))
+            if outcome.error is not None:
+                raise outcome.error
+            return outcome.directory
+
+        return make_once(shared / "modules" / handle, make)
 
     return get
 
 
 @pytest.fixture(scope="session")
-def stem(tmp_path_factory) -> Path:
-    """A directory with every version of a small module, which is quick to check."""
-    return export_stem(tmp_path_factory.mktemp("stem"))
+def stem(family) -> Path:
+    """Return a directory with every version of a small module, which is quick to check. Don't write into it."""
+    for version in contract.VERSIONS:
+        directory = family(STEM.name, "feature_vector", version)
+    return directory.parent
 
 
 @pytest.fixture(scope="session")
-def family(tmp_path_factory):
-    """A function that gives a module of one of `stem.STEMS`. Do not write into it."""
-    output = tmp_path_factory.mktemp("family")
+def family(shared):
+    """Return a function that returns the directory of a module of `stem.STEMS`. Don't write into it."""
 
     @functools.cache
     def get(model: str, task: str, version: int) -> Path:
-        return export_stem(output, model=model, task=task, versions=(version,)) / str(version)
+        def make(work: Path) -> Path:
+            return export_stem(work, model=model, task=task, versions=(version,)) / str(version)
+
+        return make_once(shared / "family" / model / task / str(version), make)
 
     return get
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Exported:
-    """A module that was exported, and what it is; do not write into its directory."""
+    """An exported module. Don't write into its directory."""
 
     model: catalog.Model
     task: str
@@ -177,19 +169,19 @@ def _exported(param, module) -> Exported:
 
 @pytest.fixture(scope="session", params=MODULES, ids=lambda p: "-".join(map(str, p)))
 def exported(request, module) -> Exported:
-    """Modules of the TF1 Hub format, one after the other."""
+    """Return each of the modules of the TF1 Hub format in turn."""
     return _exported(request.param, module)
 
 
 @pytest.fixture(scope="session", params=MODULES_5, ids=lambda p: "-".join(map(str, p)))
 def exported_5(request, module) -> Exported:
-    """Modules of version 5, one after the other."""
+    """Return each of the modules of version 5 in turn."""
     return _exported(request.param, module)
 
 
 @pytest.fixture(scope="session")
 def images():
-    """A function that gives noise: float32 `[batch, height, width, 3]` in [0, 1], always the same."""
+    """Return a function that returns noise, float32 `[batch, height, width, 3]` in [0, 1], always the same."""
 
     def get(batch: int, height: int = 224, width: int | None = None) -> np.ndarray:
         size = (batch, height, width or height, 3)
@@ -200,12 +192,12 @@ def images():
 
 @pytest.fixture
 def target(tmp_path) -> Path:
-    """Where a version goes; not even its parents exist."""
+    """Return the path of a version; not even its parents exist."""
     return tmp_path / "modules" / "google" / "imagenet" / "inception_v1" / "classification" / "3"
 
 
 @pytest.fixture
 def existing(target) -> Path:
-    """A version that is there already."""
+    """Return the path of a version that exists."""
     write(target, {"old": b"old"})
     return target

@@ -1,1 +1,1 @@
-"""What `make bench` measures: exports, modules, and what runs them, each beside its peers."""
+"""Benchmarks of `make bench`: exports, modules, and programs that run them, each beside its peers."""

@@ -1,116 +1,99 @@
-"""What the measurements need, each made when it is first asked for: checkpoints, modules, programs."""
+"""Checkpoints, modules and programs that the measurements need, each made when it is first asked for."""
 
 import contextlib
 import functools
-import json
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from clients import environments
+from clients.environments import environments
 
 from benchmarks import processes
-from benchmarks.errors import MissingPeerError
 
 PROGRAMS = Path(__file__).with_name("programs")
 PEER = "tf-1.15"
-# Those that exports are compared with the peer's on.
 MODELS = ("inception_v1", "inception_v2")
-MODULES = tuple(
-    f"{model}/{task}" for model in MODELS for task in ("classification", "feature_vector")
-)
-# The one module of measurements that are of one.
-MODULE = "inception_v2/classification"
+TASKS = ("classification", "feature_vector")
+# Of measurements that are of one module.
+MODEL, TASK = "inception_v2", "classification"
 
 
 class Workshop:
-    """A directory to work in, empty at first."""
+    """A directory to work in, empty at first.
+
+    Attributes:
+      directory: its path.
+      peers: environments of peers by name, which have been installed.
+      missing: names of those that can't be installed here, and why.
+    """
 
     def __init__(self, directory: Path):
         self.directory = directory
+        self.peers: dict[str, environments.Environment] = {}
         self.missing: dict[str, str] = {}
         shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
+        self._checkpoints = directory / "checkpoints"
+        self._checkpoints.mkdir(parents=True)
 
-    @functools.cached_property
-    def checkpoints(self) -> Path:
-        """A directory with a V1 file of each of `MODELS`."""
-        path = self.directory / "checkpoints"
-        path.mkdir()
-        processes.run(*self.program("make_checkpoints"), path, *MODELS)
+    def install(self, name: str) -> None:
+        """Install the environment of a peer if it is not there, which takes minutes."""
+        environment = environments.environments()[name]
+        try:
+            environment.python()
+        except (environments.MissingInterpreterError, environments.BrokenEnvironmentError) as error:
+            self.missing[name] = str(error)
+        else:
+            self.peers[name] = environment
+
+    def checkpoint(self, model: str = MODEL) -> Path:
+        """Return the V1 file of a model."""
+        path = self._checkpoints / f"{model}.ckpt"
+        if not path.exists():
+            processes.run(*self.program("make_checkpoint"), model, path)
         return path
 
-    def write_checkpoint(self, model: str) -> None:
-        """Writes that of another model beside them."""
-        processes.run(*self.program("make_checkpoints"), self.checkpoints, model)
-
-    def checkpoint(self, module: str) -> Path:
-        """The V1 file of a module's model."""
-        return self.checkpoints / f"{module.split('/')[0]}.ckpt"
-
-    def module(self, version: int, module: str = MODULE) -> Path:
-        """The directory of a module of ours."""
+    def module(self, version: int, task: str = TASK) -> Path:
+        """Return the directory of a module of ours."""
         root = self.directory / "modules"
-        path = root / "google" / "imagenet" / module / str(version)
+        path = root / "google" / "imagenet" / MODEL / task / str(version)
         if not path.exists():
-            processes.run(*self.export(root, module, version=version))
+            processes.run(*self.export(root, version=version, tasks=(task,)))
         return path
 
     @functools.cached_property
     def peer_module(self) -> Path:
         """The directory of the one module of version 3, which the peer exported."""
         root = self.directory / "peer"
-        processes.run(*self.peer_export(root, MODULE))
-        return root / MODULE / "3"
+        processes.run(*self.peer_export(root))
+        return root / MODEL / TASK / "3"
 
-    def export(self, output: Path, *modules: str, version: int = 3) -> list:
-        """Our command line that exports one module, or all."""
-        command = [sys.executable, "-m", "slimhub.export", f"--version={version}", "--json"]
-        if modules == MODULES:
-            models = [f"--model={model}" for model in MODELS]
-            return [*command, *models, f"--checkpoint={self.checkpoints}", f"--output={output}"]
-        [module] = modules
-        model, task = module.split("/")
-        checkpoint = f"--checkpoint={self.checkpoint(module)}"
-        return [*command, f"--model={model}", f"--task={task}", checkpoint, f"--output={output}"]
+    def export(self, output: Path, *, version=3, models=(MODEL,), tasks=(TASK,)) -> list:
+        """Return our command line that exports the modules of all models and tasks."""
+        for model in models:
+            self.checkpoint(model)
+        return [
+            *(sys.executable, "-m", "slimhub.export", "--json", f"--version={version}"),
+            *(f"--model={model}" for model in models),
+            *(f"--task={task}" for task in tasks),
+            *(f"--checkpoint={self._checkpoints}", f"--output={output}"),
+        ]
 
-    def peer_export(self, output: Path, *modules: str) -> list:
-        """The peer's command line that exports the same."""
-        return [*self.program("peer_export", PEER), self.checkpoints, output, *modules]
+    def peer_export(self, output: Path, *, models=(MODEL,), tasks=(TASK,)) -> list:
+        """Return the peer's command line that exports the same."""
+        for model in models:
+            self.checkpoint(model)
+        modules = [f"{model}/{task}" for model in models for task in tasks]
+        return [*self.program("peer_export", PEER), self._checkpoints, output, *modules]
 
-    def program(self, name: str, environment: str | None = None) -> list:
-        """The begin of a command line that runs a program, here or in an environment of its own.
+    def copy_weights(self, output: Path) -> list:
+        """Return the command line that merely reads a checkpoint and writes its variables."""
+        return [*self.program("copy_weights"), self.checkpoint(), output / "variables"]
 
-        Raises:
-          MissingPeerError: the environment can't be made here.
-        """
-        python = sys.executable if environment is None else self.python(environment)
+    def program(self, name: str, peer: str | None = None) -> list:
+        """Return the begin of a command line that runs a program, here or in a peer's environment."""
+        python = sys.executable if peer is None else self.peers[peer].python()
         return [python, PROGRAMS / f"{name}.py"]
-
-    def python(self, environment: str) -> Path:
-        """The interpreter of an environment, which is made if it is not there.
-
-        Raises:
-          MissingPeerError: it can't be made here.
-        """
-        if environment in self.missing:
-            raise MissingPeerError(self.missing[environment])
-        try:
-            return environments.environments()[environment].python()
-        except KeyError:
-            reason = f"there is no environment {environment} in environments.cfg"
-        except (
-            environments.MissingInterpreterError,
-            environments.BrokenEnvironmentError,
-        ) as error:
-            reason = str(error)
-        self.missing[environment] = reason
-        raise MissingPeerError(reason)
-
-    def remove(self) -> None:
-        """Removes the directory; nothing can be asked for after it."""
-        shutil.rmtree(self.directory)
 
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
@@ -121,8 +104,3 @@ class Workshop:
             yield path
         finally:
             shutil.rmtree(path)
-
-
-def answer(run: processes.Run) -> dict:
-    """What a program printed as JSON."""
-    return json.loads(run.stdout)

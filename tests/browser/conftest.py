@@ -7,18 +7,16 @@ every test.
 import shutil
 from pathlib import Path
 
-import hub
 import pytest
 import requests
 from browser import places
-from browser.watch import Watch
+from made_once import make_once
 from playwright.sync_api import sync_playwright
 from stem import broken_copy
 
-from slimhub.export import exporter, synthetic
+import hub
+from slimhub.export import pipeline
 from slimhub.export.request import ExportRequest
-from slimhub.models import catalog
-from slimhub.signatures import contract
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 # As root there is no sandbox; and the browser itself is to keep quiet.
@@ -31,31 +29,32 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-# Milliseconds; a page may wait for its pictures to be drawn.
-_TIMEOUT, _DRAWING = 20_000, 120_000
+# Milliseconds.
+_TIMEOUT = 20_000
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory) -> Path:
-    """Modules of Inception V1, for each task and of each version; a damaged one, one that is unfit."""
-    root = tmp_path_factory.mktemp("hub") / "root"
-    for version in contract.VERSIONS:
+def root(shared) -> Path:
+    """Return a root with modules of Inception V1, a damaged one, and one that may not be run."""
+    return make_once(shared / "browser", _make_root)
+
+
+def _make_root(root: Path) -> Path:
+    for handle in places.MODULES:
+        _, _, model, task, version = handle.split("/")
         request = ExportRequest(
-            version=version,
-            models=("inception_v1",),
-            tasks=contract.TASKS,
+            version=int(version),
+            models=(model,),
+            tasks=(task,),
             checkpoint="synthetic",
             output=root,
         )
-        for outcome in exporter.export(request):
-            assert outcome.error is None, outcome.error
-    good = root / places.NETWORK / "feature_vector/3"
+        [outcome] = pipeline.export(request)
+        assert outcome.error is None, outcome.error
+    good = root / places.MODULES[0]
     shutil.copytree(good, root / places.DAMAGED)
-    with (root / places.DAMAGED / "variables/variables.data-00000-of-00001").open("r+b") as file:
-        file.seek(1000)
-        flipped = file.read(1)[0] ^ 1
-        file.seek(1000)
-        file.write(bytes([flipped]))
+    with (root / places.DAMAGED / "saved_model.pb").open("ab") as file:
+        file.write(b"\0")
     broken_copy(
         good,
         root / places.UNDRAWN,
@@ -65,24 +64,9 @@ def root(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def synthetic_archive(tmp_path_factory) -> Path:
-    """The archive that the modules' weights were read from, made once more."""
-    into = tmp_path_factory.mktemp("archive")
-    model = catalog.get("inception_v1")
-    synthetic.write_archive(model, into=into)
-    return into / model.archive.name
-
-
-@pytest.fixture(scope="session")
-def home(tmp_path_factory) -> Path:
-    """Where the server keeps its cache, its temporary files and its log."""
-    return tmp_path_factory.mktemp("home")
-
-
-@pytest.fixture(scope="session")
-def url(root, home):
-    """Of the server, without a slash at the end; all pictures are drawn."""
-    with hub.serving(root, home) as server:
+def url(root, tmp_path_factory):
+    """Return the URL of a server, without a slash at the end; all pictures are drawn."""
+    with hub.serving(root, tmp_path_factory.mktemp("home")) as server:
         for handle in (*places.MODULES, places.UNDRAWN):
             # A page waits for its pictures, but not for ever.
             while "They are being drawn" in requests.get(f"{server.url}/{handle}").text:
@@ -92,7 +76,7 @@ def url(root, home):
 
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
-    """The URL of a server that has no modules."""
+    """Return the URL of a server that has no modules."""
     home = tmp_path_factory.mktemp("empty")
     (home / "root").mkdir()
     with hub.serving(home / "root", home) as server:
@@ -101,7 +85,7 @@ def empty(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium():
-    """The browser, headless."""
+    """Return the browser, headless."""
     path = next(filter(None, map(shutil.which, _CHROMIUM)), None)
     assert path, "There is no Chromium; make browser installs it."
     with sync_playwright() as playwright:
@@ -112,8 +96,8 @@ def chromium():
 
 @pytest.fixture
 def visit(chromium, url):
-    """A function that opens a path of the server as someone does who was never there."""
-    watches, contexts = [], []
+    """Return a function that opens a path of the server as someone does who was never there."""
+    contexts, complaints = [], []
 
     def visit(
         path: str,
@@ -124,22 +108,50 @@ def visit(chromium, url):
         permissions: tuple[str, ...] = (),
         **options,
     ):
-        """Gives the page; `before` is a script that runs before those of the page."""
+        """Return the page; `before` is a script that runs before those of the page."""
         context = chromium.new_context(
             viewport={"width": screen.width, "height": 900}, color_scheme=screen.scheme, **options
         )
         contexts.append(context)
         context.set_default_timeout(_TIMEOUT)
-        context.set_default_navigation_timeout(_DRAWING)
         context.grant_permissions(list(permissions), origin=server)
         if before:
             context.add_init_script(before)
         page = context.new_page()
-        watches.append(Watch(page, server=server))
+        _watch(page, server, complaints)
         page.goto(f"{server}/{path}")
         return page
 
     yield visit
     for context in contexts:
         context.close()
-    assert [complaint for watch in watches for complaint in watch.complaints] == []
+    assert complaints == []
+
+
+def _watch(page, server: str, complaints: list[str]) -> None:
+    """Note requests to elsewhere or without success, errors, and messages in the console."""
+
+    def on_request(request):
+        if not request.url.startswith(f"{server}/"):
+            complaints.append(f"elsewhere: {request.url}")
+
+    def on_failed(request):
+        # A download ends the visit that it began as.
+        if not request.is_navigation_request():
+            complaints.append(f"failed: {request.url}")
+
+    def on_message(message):
+        # The page of an error has the status of an error, which Chromium reports, too.
+        is_status = message.text.startswith("Failed to load resource: the server responded with")
+        if message.type in ("error", "warning", "assert") and not is_status:
+            complaints.append(f"{message.type}: {message.text}")
+
+    def on_response(response):
+        if response.status >= 400 and not response.request.is_navigation_request():
+            complaints.append(f"{response.status}: {response.url}")
+
+    page.on("request", on_request)
+    page.on("requestfailed", on_failed)
+    page.on("response", on_response)
+    page.on("pageerror", lambda error: complaints.append(f"raised: {error}"))
+    page.on("console", on_message)

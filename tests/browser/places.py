@@ -1,12 +1,11 @@
-"""What the browser looks at: each kind of page, and screens."""
+"""The pages that the browser looks at, and its screens."""
 
 import dataclasses
 
 NETWORK = "google/imagenet/inception_v1"
+# One of each version.
 MODULES = tuple(
-    f"{NETWORK}/{task}/{version}"
-    for task in ("classification", "feature_vector")
-    for version in (1, 3, 5)
+    f"{NETWORK}/{end}" for end in ("classification/3", "feature_vector/1", "feature_vector/5")
 )
 # A module with a flipped byte, and one that may not be run.
 DAMAGED = "google/imagenet/damaged/feature_vector/3"
@@ -14,20 +13,10 @@ UNDRAWN = "google/imagenet/undrawn/feature_vector/3"
 HANDLES = (DAMAGED, *MODULES, UNDRAWN)
 MISSING = f"{NETWORK}/feature_vector/4"
 
-# Paths by the kind of page.
-PAGES = {
-    "index": "",
-    "listing": NETWORK,
-    **{f"version-{handle[-1]}": handle for handle in MODULES[:3]},
-    "undrawn": UNDRAWN,
-    "damaged": DAMAGED,
-    "missing": MISSING,
-}
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Screen:
-    """How a page is shown: CSS pixels, and the colours that the user prefers."""
+    """A screen: its width in CSS pixels, and the colours that the user prefers."""
 
     width: int
     scheme: str
@@ -36,7 +25,5 @@ class Screen:
         return f"{self.width}-{self.scheme}"
 
 
-SCREENS = tuple(
-    Screen(width=width, scheme=scheme) for width in (400, 1280) for scheme in ("light", "dark")
-)
-PHONE, DESK = SCREENS[0], SCREENS[2]
+PHONE, DESK = Screen(width=400, scheme="light"), Screen(width=1280, scheme="dark")
+SCREENS = (PHONE, DESK)

@@ -4,8 +4,8 @@ import pytest
 from browser import places
 from playwright.sync_api import expect
 
-from slimhub.export.hub import snippets
-from slimhub.signatures import formats, provenance
+import hub
+from slimhub.hub import snippets
 
 CLIPBOARD = ("clipboard-read", "clipboard-write")
 # As where the server is another machine, without TLS.
@@ -21,22 +21,22 @@ def button_for(page, handle):
     return page.get_by_role("button", name=f"Copy the URL of {handle}", exact=True)
 
 
-@pytest.mark.parametrize("handle", places.HANDLES)
-def test_url_of_a_module(visit, url, handle):
+def test_urls(visit, url):
     """The button of a row copies the module's URL, as hub.load takes it."""
     page = visit("", permissions=CLIPBOARD)
-    button_for(page, handle).click()
-    expect(page.locator("#announcement")).to_have_text("Copied")
-    assert clipboard(page) == f"{url}/{handle}"
+    for handle in places.HANDLES:
+        button_for(page, handle).click()
+        expect(button_for(page, handle)).to_have_text("Copied")
+        assert clipboard(page) == f"{url}/{handle}"
 
 
 @pytest.mark.parametrize("handle", places.MODULES)
 def test_programs(visit, url, root, handle):
     """The buttons of a page copy the URL and each program, character by character."""
-    record = provenance.from_json((root / handle / formats.PROVENANCE).read_text())
+    promise = hub.record_of(root / handle).promise()
     shown = [
-        *snippets.usage(record.promise(), url=f"{url}/{handle}"),
-        *snippets.training(record.promise(), url=f"{url}/{handle}"),
+        *snippets.usage(promise, url=f"{url}/{handle}"),
+        *snippets.training(promise, url=f"{url}/{handle}"),
     ]
     page = visit(handle, permissions=CLIPBOARD)
     copied = []
@@ -48,24 +48,25 @@ def test_programs(visit, url, root, handle):
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_by_keyboard(visit, url, key):
-    """Enter and Space press a button, which keeps the focus."""
+def test_keys(visit, url, key):
+    """Enter and Space press a button, which keeps the focus, says so, and is then as before."""
     page = visit("", permissions=CLIPBOARD)
     button = button_for(page, places.MODULES[0])
     button.focus()
     page.keyboard.press(key)
     expect(button).to_have_text("Copied")
+    expect(page.locator("#announcement")).to_have_text("Copied")
     expect(button).to_be_focused()
     assert clipboard(page) == f"{url}/{places.MODULES[0]}"
+    expect(button).to_have_text("Copy", timeout=10_000)
+    expect(page.locator("#announcement")).to_have_text("")
 
 
-def test_without_the_api(visit, url):
+def test_without_the_api(visit):
     """Where the browser has no navigator.clipboard, buttons copy all the same."""
     page = visit(places.MODULES[1], before=NO_CLIPBOARD)
-    assert page.evaluate("navigator.clipboard") is None
     button = page.get_by_role("button", name="Copy the code").nth(1)
-    button.focus()
-    page.keyboard.press("Enter")
+    button.press("Enter")
     expect(button).to_have_text("Copied")
     expect(button).to_be_focused()
     program = page.locator("pre").nth(1).text_content()
@@ -73,7 +74,6 @@ def test_without_the_api(visit, url):
     page.locator("textarea").focus()
     page.keyboard.press("ControlOrMeta+V")
     assert page.locator("textarea").input_value() == program.rstrip("\n")
-    assert f'url = "{url}/{places.MODULES[1]}"' in program
 
 
 def test_refused(visit):
@@ -82,16 +82,4 @@ def test_refused(visit):
     button = button_for(page, places.MODULES[0])
     button.click()
     expect(button).to_have_text("Not copied")
-    expect(page.get_by_role("status").last).to_have_text(
-        "The browser did not allow it to be copied"
-    )
-
-
-def test_can_be_pressed_again(visit):
-    """After a while, a button is as before."""
-    page = visit("", permissions=CLIPBOARD)
-    button = button_for(page, places.MODULES[0])
-    button.click()
-    expect(button).to_have_text("Copied")
-    expect(button).to_have_text("Copy", timeout=10_000)
-    expect(page.locator("#announcement")).to_have_text("")
+    expect(page.locator("#announcement")).not_to_be_empty()

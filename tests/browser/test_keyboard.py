@@ -1,25 +1,12 @@
 """Pages are of use without a mouse, and without scripts."""
 
 import pytest
-from browser import places, scripts
+from browser import places
 from playwright.sync_api import expect
 
-
-@pytest.mark.parametrize("path", ["", places.MODULES[0], places.MISSING])
-def test_skip_link(visit, url, path):
-    """The first Tab shows a link that leads past the path at the top, to the content."""
-    page = visit(path)
-    link = page.get_by_role("link", name="Skip to the content")
-    assert link.bounding_box()["x"] < 0
-    page.keyboard.press("Tab")
-    expect(link).to_be_focused()
-    box = link.bounding_box()
-    assert box["x"] >= 0
-    assert box["y"] >= 0
-    page.keyboard.press("Enter")
-    expect(page).to_have_url(f"{url}/{path}#content")
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.closest('main') !== null")
+# What is wider than its place, and can be scrolled.
+SCROLLING = """() => [...document.querySelectorAll("main *")].filter((element) =>
+  element.scrollWidth > element.clientWidth && getComputedStyle(element).overflowX === "auto")"""
 
 
 @pytest.mark.parametrize("path", ["", places.MODULES[0]])
@@ -36,29 +23,44 @@ def test_tab_reaches_everything(visit, path):
     reached = []
     for _ in range(wanted):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("Number(document.activeElement.dataset.number)"))
-        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        number, outline = page.evaluate(
+            "[Number(document.activeElement.dataset.number),"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
         assert outline != "none", page.evaluate("document.activeElement.outerHTML")
+        reached.append(number)
     assert reached == list(range(wanted))
 
 
-@pytest.mark.parametrize("handle", places.MODULES[:3])
-def test_what_scrolls_takes_the_focus(visit, handle):
+def test_skip_link(visit, url):
+    """The first Tab shows a link that leads past the path at the top, to the content."""
+    page = visit(places.MODULES[0])
+    link = page.get_by_role("link", name="Skip to the content")
+    assert link.bounding_box()["x"] < 0
+    page.keyboard.press("Tab")
+    expect(link).to_be_focused()
+    assert link.bounding_box()["x"] >= 0
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{url}/{places.MODULES[0]}#content")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+def test_what_scrolls_takes_the_focus(visit):
     """On a phone, arrow keys scroll programs and tables, as those that are wider can be focused."""
-    page = visit(handle, screen=places.PHONE)
-    wide = page.evaluate_handle(scripts.SCROLLING)
+    page = visit(places.MODULES[2], screen=places.PHONE)
+    wide = page.evaluate_handle(SCROLLING)
     number = wide.evaluate("wide => wide.length")
     assert number >= 3
     for index in range(number):
         # Chromium focuses whatever scrolls; other browsers only what says that it can be.
         assert wide.evaluate("(wide, index) => wide[index].getAttribute('tabindex')", index) == "0"
         wide.evaluate("(wide, index) => wide[index].focus()", index)
-        assert wide.evaluate("(wide, index) => document.activeElement === wide[index]", index)
         page.keyboard.press("ArrowRight")
         page.wait_for_function("() => document.activeElement.scrollLeft > 0")
 
 
-def test_contents(visit, url):
+def test_contents(visit):
     """The list of contents leads to every part of a page."""
     page = visit(places.MODULES[2])
     links = page.get_by_role("navigation", name="On this page").get_by_role("link")
@@ -69,19 +71,16 @@ def test_contents(visit, url):
         assert page.locator(":target").text_content() == name
 
 
-@pytest.mark.parametrize("screen", [places.PHONE, places.DESK], ids=str)
+@pytest.mark.parametrize("screen", places.SCREENS, ids=str)
 def test_without_scripts(visit, url, screen):
     """Without scripts, the index can be read and its links work; nothing is shown that does nothing."""
     page = visit("", screen=screen, java_script_enabled=False)
     links = page.locator("#modules tbody th a")
     assert links.all_text_contents() == list(places.HANDLES)
     assert page.locator(".status").first.is_visible()
-    assert page.get_by_role("button").count() == 0
-    assert page.get_by_role("searchbox").count() == 0
+    assert page.get_by_role("searchbox").count() == page.get_by_role("button").count() == 0
     links.nth(1).click()
     expect(page).to_have_url(f"{url}/{places.MODULES[0]}")
-    expect(page.get_by_role("heading", level=1)).to_have_text(places.MODULES[0])
     assert page.get_by_role("button").count() == 0
-    expect(page.locator("pre").first).to_have_text(f"{url}/{places.MODULES[0]}")
     page.get_by_role("link", name="Files", exact=True).click()
     expect(page).to_have_url(f"{url}/{places.MODULES[0]}#files")

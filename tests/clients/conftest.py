@@ -13,14 +13,21 @@ at the end. A test whose interpreter is missing is skipped, and stands there wit
 
 import dataclasses
 import functools
+from pathlib import Path
 
 import pictures
 import pytest
-from clients import consumer, environments, table
+from clients import consumer, table
+from clients.environments import environments
 from clients.reference import Slim
 
+import hub
+
 # A model and a task of each kind; versions are up to the tests.
-NETWORKS = [("inception_v1", "feature_vector"), ("inception_v2", "classification")]
+NETWORKS = [
+    pytest.param(("inception_v1", "feature_vector")),
+    pytest.param(("inception_v2", "classification"), marks=pytest.mark.slow),
+]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -62,31 +69,27 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    outcomes = list(_outcomes(terminalreporter.stats))
-    if outcomes:
-        lines = table.merge(outcomes)
+    if outcomes := list(_outcomes(terminalreporter.stats)):
+        shown = table.to_markdown(outcomes)
         terminalreporter.section("clients")
-        terminalreporter.write(table.show(lines, width=terminalreporter._tw.fullwidth))
-        table.write(lines, config.rootpath / "build" / "clients.md")
+        terminalreporter.write(shown)
+        path = config.rootpath / "build" / "clients.md"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown)
 
 
 _ROW = pytest.StashKey[table.Row]()
 
 
 def _outcomes(stats):
-    for name, outcome in (
-        ("passed", "passed"),
-        ("failed", "failed"),
-        ("error", "failed"),
-        ("skipped", "skipped"),
-    ):
-        for report in stats.get(name, ()):
-            found = dict(report.user_properties).get("client")
-            if found is not None:
-                reason = (
-                    report.longrepr[2].removeprefix("Skipped: ") if outcome == "skipped" else ""
-                )
-                yield table.Outcome(row=table.Row(**found), outcome=outcome, reason=reason)
+    for outcome in ("passed", "failed", "error", "skipped"):
+        for report in stats.get(outcome, ()):
+            seen = dict(getattr(report, "user_properties", ())).get("client")
+            if seen is not None:
+                skipped = outcome == "skipped"
+                reason = report.longrepr[2].removeprefix("Skipped: ") if skipped else ""
+                failed = outcome in ("failed", "error")
+                yield table.Outcome(row=table.Row(**seen), failed=failed, reason=reason)
 
 
 @pytest.fixture
@@ -111,7 +114,24 @@ def run(environment, tmp_path_factory):
     """A function that runs a program in the environment; arguments as for `consumer.run`."""
 
     def run_program(program: str, **job) -> consumer.Result:
-        return consumer.run(environment, program, directory=tmp_path_factory.mktemp(program), **job)
+        directory = tmp_path_factory.mktemp("program")
+        return consumer.run(environment, program, directory=directory, **job)
+
+    return run_program
+
+
+@pytest.fixture(scope="module")
+def fetch(run, tmp_path_factory):
+    """Run a program whose `handle` is a URL; however often it loads it, it fetches it once."""
+
+    def run_program(program: str, *, module: Path, **job) -> consumer.Result:
+        root, home = module.parents[4], tmp_path_factory.mktemp("home")
+        handle = module.relative_to(root)
+        with pytest.MonkeyPatch.context() as patch, hub.serving(root, home) as server:
+            patch.setenv("TFHUB_CACHE_DIR", str(home / "fetched"))
+            result = run(program, module=module, handle=f"{server.url}/{handle}", **job)
+        assert server.log.read_text().count(f"GET /{handle}?tf-hub-format=compressed") == 1
+        return result
 
     return run_program
 
@@ -135,6 +155,11 @@ def network(request) -> tuple[str, str]:
 
 @pytest.fixture(scope="session")
 def batches():
-    """A function of a version that gives batches of pictures by their size: of 224, and of any."""
-    drawn = {str(size): pictures.draw(2, size=size, seed=size)[0] for size in (224, 160)}
-    return lambda version: drawn if version > 1 else {"224": drawn["224"]}
+    """A function of a version that gives batches of pictures by name: of 224 in version 1, else of any size."""
+
+    @functools.cache
+    def draw(version: int):
+        sizes = {"first": 160, "second": 128} if version > 1 else {"first": 224}
+        return {name: pictures.draw(2, size=size, seed=size)[0] for name, size in sizes.items()}
+
+    return draw

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from clients.environments import Environment
+from clients.environments.environments import Environment
 
 PROGRAMS = Path(__file__).with_name("programs")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a program answered.
+    """The answer of a program.
 
     Attributes:
       module: version of the module that it was given; None without one.
@@ -36,8 +36,8 @@ def run(
     module: Path | None = None,
     images: Mapping[str, np.ndarray],
     directory: Path,
-    url: str | None = None,
     timeout: float = 300,
+    handle: str | None = None,
     **job,
 ) -> Result:
     """Runs `programs/<program>.py` to its end.
@@ -45,15 +45,16 @@ def run(
     Args:
       environment: where it runs.
       program: its name.
-      module: directory of the module, the job's `module` unless there is a `url`; None for a program
-        that needs none.
+      module: directory of the module, the job's `module`; None for a program that needs none.
       images: by name; written to `images.npz`.
-      url: where the module is served, the job's `module` then.
       directory: an empty one, which is removed if all is well: arrays may be large.
       timeout: seconds after which the program is killed.
+      handle: the job's `handle`, for the library tensorflow-hub: a URL, or by default the directory.
       **job: the rest of the job, what JSON can tell.
     """
-    (directory / "job.json").write_text(json.dumps({"module": url or str(module), **job}))
+    (directory / "job.json").write_text(
+        json.dumps({"module": str(module), "handle": handle or str(module), **job})
+    )
     np.savez(directory / "images.npz", **images)
     command(environment, "python", PROGRAMS / f"{program}.py", directory, timeout=timeout)
     facts = json.loads((directory / "result.json").read_text())
@@ -68,11 +69,12 @@ def command(
     environment: Environment, name: str, *arguments, cwd: Path | None = None, timeout: float = 300
 ) -> str:
     """Runs a command of the environment's, and gives what it prints; it must exit with 0."""
-    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    # Where programs find `job`; nothing of this process.
+    variables = {**os.environ, "PYTHONPATH": str(PROGRAMS), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [str(part) for part in (environment.bin / name, *arguments)],
         cwd=cwd,
-        env={**variables, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env=variables,
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -1,4 +1,4 @@
-"""What consumers are compared with: the Slim graph, run straight from the checkpoint."""
+"""The reference that consumers are compared with: the Slim graph, run straight from the checkpoint."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from slimhub.export import restore, slim_graph
+from slimhub.export.checkpoints import restore
+from slimhub.export.writers import slim_graph
 from slimhub.models import catalog
-from slimhub.signatures import contract
-from slimhub.signatures.interface import MOVING_AVERAGES
+from slimhub.signatures.contract import contract
+from slimhub.signatures.contract.interface import MOVING_AVERAGES
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -70,8 +71,10 @@ class Slim:
         return np.array(self._session.run(self._built.network.regularization_losses))
 
     def statistics(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Of the batch, what each moving average moves towards, by name of the average."""
-        averages = {name: found for name, found in self._variables.items() if is_average(name)}
+        """Return the statistics of the batch that moving averages move towards, by name of the average."""
+        averages = {
+            name: found for name, found in self._variables.items() if name.endswith(MOVING_AVERAGES)
+        }
         feeds = {**self._feeds(images), contract.BATCH_NORM_MOMENTUM.name: 0.0}
         with self.holding({}):
             self._session.run(self._built.network.update_ops, feeds)
@@ -85,7 +88,7 @@ class Slim:
         regularized: bool = True,
         noise: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
-        """What trainable variables are after a step of gradient descent, by name.
+        """Return the trainable variables after a step of gradient descent, by name.
 
         The loss is the mean square of the logits, else of the feature vector, plus the
         regularization losses, unless they are left out.
@@ -135,34 +138,3 @@ class Slim:
             for signature in mode.signatures
             for key, spec in signature.outputs.items()
         }
-
-
-def is_average(name: str) -> bool:
-    """Whether a variable is a moving average of batch norm."""
-    return name.endswith(MOVING_AVERAGES)
-
-
-def moved(before: Arrays, statistics: Arrays, *, momentum: float) -> dict[str, np.ndarray]:
-    """What the moving averages are after one update, in float64."""
-    return {
-        name: before[name].astype(np.float64) * momentum
-        + (1 - momentum) * statistics[name].astype(np.float64)
-        for name in statistics
-    }
-
-
-def within(momentum: float) -> float:
-    """Tolerance of moving averages after one update.
-
-    The number of threads alone, which sums in another order, was seen to change a statistic by 3e-4.
-    """
-    return 1e-6 + 1e-3 * (1 - momentum)
-
-
-def distance(actual: np.ndarray, expected: np.ndarray) -> float:
-    """How far one step of a weight ends from another, over the length of that.
-
-    Gradients of a deep network jump where a ReLU or a max pool is undecided: the number of threads
-    alone, which sums in another order, changes single ones by a third of the largest.
-    """
-    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

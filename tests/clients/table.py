@@ -2,14 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 from clients.consumer import Result
-from rich.console import Console
-from rich.table import Table
 
-from slimhub.export.parity import difference
+from slimhub.signatures.checks.bounds import difference
 
 # The weights are the same and the operations are, but kernels of other releases and runtimes sum
 # in another order: TensorFlow 1.15 was seen to differ from 2.21 by 1.5e-5.
@@ -29,7 +26,7 @@ def of(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass
 class Row:
-    """What one test saw of a consumer.
+    """The findings of one test about a consumer.
 
     Attributes:
       consumer: its name, as people know it.
@@ -72,11 +69,11 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A row, and how its test ended: `passed`, `failed`, or `skipped` with the reason."""
+    """A row, and how its test ended; `reason` is why it was skipped."""
 
     row: Row
-    outcome: str
-    reason: str = ""
+    failed: bool
+    reason: str
 
 
 def merge(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
@@ -90,7 +87,7 @@ def merge(outcomes: Iterable[Outcome]) -> list[tuple[str, ...]]:
 
 def _line(group: list[Outcome]) -> tuple[str, ...]:
     rows = [one.row for one in group]
-    failed = {one.row.exercised for one in group if one.outcome == "failed"}
+    failed = {one.row.exercised for one in group if one.failed}
     exercised = [
         name + " FAILED" * (name in failed) for name in sorted({row.exercised for row in rows})
     ]
@@ -106,19 +103,7 @@ def _line(group: list[Outcome]) -> tuple[str, ...]:
     )
 
 
-def show(lines: Iterable[tuple[str, ...]], *, width: int) -> str:
-    """The table for a terminal; a narrow one wraps its lines."""
-    table = Table(*HEADER)
-    for line in lines:
-        table.add_row(*line)
-    console = Console(width=max(width, 120), no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get()
-
-
-def write(lines: Iterable[tuple[str, ...]], path: Path) -> None:
-    """Writes the table in Markdown."""
-    rows = [HEADER, ("---",) * len(HEADER), *lines]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(f"| {' | '.join(row)} |\n" for row in rows))
+def to_markdown(outcomes: Iterable[Outcome]) -> str:
+    """Return the table of all that was seen."""
+    rows = [HEADER, ("---",) * len(HEADER), *merge(outcomes)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)

@@ -1,6 +1,6 @@
 """Fetches a URL by many clients at once, and holds what each got to its SHA-256.
 
-Usage: python fetch.py URL CLIENTS SHA256
+Usage: python fetch.py URL SHA256 CLIENTS
 
 Prints as JSON the seconds until all were done, and how many got something else, or an error.
 """
@@ -12,11 +12,11 @@ import sys
 import time
 import urllib.request
 
-url, clients, sha256 = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+url, sha256, clients = sys.argv[1], sys.argv[2], int(sys.argv[3])
 
 
 def fetch(_) -> bool:
-    """Whether all went well."""
+    """Return whether all went well."""
     digest = hashlib.sha256()
     try:
         with urllib.request.urlopen(url, timeout=300) as answer:

@@ -20,33 +20,23 @@ def freeze(signature, batch):
 
     images = tf.TensorSpec([batch, _SIZE, _SIZE, 3], tf.float32, name="images")
     apply = tf.function(
-        lambda images: signature(inputs=images)["logits"], input_signature=[images], autograph=False
+        lambda images: tf.identity(signature(inputs=images)["logits"], name="logits"),
+        input_signature=[images],
+        autograph=False,
     )
     return convert_variables_to_constants_v2(apply.get_concrete_function())
 
 
 def graph_def(frozen):
-    """What its output depends on, under a name for it.
+    """The graph without control edges, as pure operations need no order, and without identities.
 
-    Without control edges, as pure operations need no order, and without identities: tf2onnx fails
-    on what freezing leaves of both.
+    tf2onnx fails on what freezing leaves of both.
     """
     definition = frozen.graph.as_graph_def()
-    sources = {node.name: node.input[0] for node in definition.node if node.op == "Identity"}
     for node in definition.node:
-        node.input[:] = [source(name, sources) for name in node.input if not name.startswith("^")]
-    [output] = frozen.outputs
-    named = definition.node.add(name="logits", op="Identity")
-    named.input.append(source(output.name, sources))
-    named.attr["T"].type = output.dtype.as_datatype_enum
+        node.input[:] = [name for name in node.input if not name.startswith("^")]
+    definition = tf.compat.v1.graph_util.remove_training_nodes(definition, ["logits"])
     return tf.compat.v1.graph_util.extract_sub_graph(definition, ["logits"])
-
-
-def source(name, sources):
-    """The name of the tensor that identities hand on under that name."""
-    while name.removesuffix(":0") in sources:
-        name = sources[name.removesuffix(":0")]
-    return name
 
 
 directory, output, *batches = sys.argv[1:]

@@ -38,11 +38,8 @@ with tf.Graph().as_default():
         feeds = {images: next(iter(batches.values()))}
         arrays["first"], arrays["second"] = session.run(output, feeds), session.run(output, feeds)
         before = session.run(averages)
-        arrays["loss before"] = session.run(loss, feeds)
         session.run((step, updates), feeds)
         after = session.run(averages)
-        facts["moved"] = (
-            sum((one != other).any() for one, other in zip(before, after)).item() if before else 0
-        )
+        facts["moved"] = sum(bool((old != new).any()) for old, new in zip(before, after))
 
-job.write(arrays, version=f"tensorflow-hub {hub.__version__}, TensorFlow {tf.__version__}", **facts)
+job.write(arrays, **facts)

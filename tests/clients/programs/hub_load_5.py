@@ -12,14 +12,8 @@ for batch, images in batches.items():
     arrays[f"{batch} call"] = module(images).numpy()
     for key, output in module(images, return_endpoints=True).items():
         arrays[f"{batch} endpoints:{key}"] = output.numpy()
-    for name, signature in module.signatures.items():
-        # The others move the moving averages, which comes last.
-        if not name.endswith("_with_bn_hparams"):
-            [key] = signature.structured_input_signature[1]
-            for output, value in signature(**{key: tf.constant(images)}).items():
-                arrays[f"{batch} {name}:{output}"] = value.numpy()
 
-images = batches["224"]
+images = batches["first"]
 arrays["losses"] = [loss().numpy() for loss in module.regularization_losses]
 outputs = module(images, training=True, return_endpoints=True, batch_norm_momentum=task["momentum"])
 arrays.update({f"training {key}": output.numpy() for key, output in outputs.items()})
@@ -34,7 +28,5 @@ gradients = tape.gradient(loss, module.trainable_variables)
 
 job.write(
     arrays,
-    version=f"tensorflow-hub {hub.__version__}, TensorFlow {tf.__version__}",
-    signatures=sorted(module.signatures),
     trainable=sum(gradient is not None for gradient in gradients),
 )

@@ -24,9 +24,9 @@ def look(module):
 
 task, batches = job.read()
 with tf.Graph().as_default():
-    in_training = look(hub.Module(task["module"], tags={"train"}))
+    in_training = look(hub.Module(task["handle"], tags={"train"}))
 
-module = hub.Module(task["module"])
+module = hub.Module(task["handle"])
 at_inference = look(module)
 images = tf.placeholder(tf.float32, [None, None, None, 3])
 outputs = {}
@@ -46,7 +46,6 @@ with tf.Session() as session:
 
 job.write(
     arrays,
-    version=f"tensorflow-hub {hub.__version__}, TensorFlow {tf.__version__}",
     at_inference=at_inference,
     in_training=in_training,
     image_size=hub.get_expected_image_size(module),

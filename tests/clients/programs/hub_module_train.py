@@ -63,4 +63,4 @@ with tf.Graph().as_default(), tf.Session() as session:
     facts["signatures"] = module.get_signature_names()
     facts["image_size"] = hub.get_expected_image_size(module)
 
-job.write(arrays, version=f"tensorflow-hub {hub.__version__}, TensorFlow {tf.__version__}", **facts)
+job.write(arrays, **facts)

@@ -1,4 +1,4 @@
-"""What a program is to do, and what it answers: files of the directory that is its argument."""
+"""A program's task and its answer: files of the directory that is its argument."""
 
 import json
 import os
@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 
+# Names that programs import consumers by, and people's names for these.
+_CONSUMERS = {"hub": "tensorflow-hub", "keras": "Keras", "tf": "TensorFlow", "tf_keras": "tf-keras"}
+
 
 def read():
-    """Gives the job, a dictionary, and the images, arrays by name."""
+    """Return the task, a dictionary, and the images, arrays by name."""
     with open(path("job.json")) as file:
         job = json.load(file)
     with np.load(path("images.npz")) as images:
@@ -16,12 +19,15 @@ def read():
 
 
 def write(arrays, **facts):
-    """Answers with arrays by name, and with facts that JSON can tell; `version` is that of the consumer."""
+    """Answer with arrays by name, and with facts as JSON; `version` is that of what the program imports."""
+    program = vars(sys.modules["__main__"])
+    imported = [name for name in _CONSUMERS if name in program]
+    versions = [_CONSUMERS[name] + " " + program[name].__version__ for name in imported]
     np.savez(path("result.npz"), **arrays)
     with open(path("result.json"), "w") as file:
-        json.dump(facts, file)
+        json.dump(dict({"version": ", ".join(versions)}, **facts), file)
 
 
 def path(name):
-    """A path in the directory, for whatever else the program writes."""
+    """Return a path in the directory, for whatever else the program writes."""
     return os.path.join(sys.argv[1], name)

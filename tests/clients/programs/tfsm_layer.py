@@ -3,7 +3,7 @@
 import job
 import keras
 import numpy as np
-import tensorflow as tf
+import tensorflow as tf  # noqa: F401
 
 
 def name(weight):
@@ -12,7 +12,7 @@ def name(weight):
 
 
 task, batches = job.read()
-images = batches["224"]
+images = batches["first"]
 serving = keras.layers.TFSMLayer(task["module"], call_endpoint="serving_default")
 layer = keras.layers.TFSMLayer(
     task["module"], call_endpoint="serve", call_training_endpoint="train"
@@ -25,13 +25,12 @@ arrays = {f"{batch} before": model.predict(found, verbose=0) for batch, found in
 for batch, found in batches.items():
     [arrays[f"{batch} serving"]] = [output.numpy() for output in serving(found).values()]
 arrays.update({f"old {name(weight)}": weight.numpy() for weight in layer.weights})
-zeros = np.zeros(arrays["224 before"].shape, np.float32)
+zeros = np.zeros(arrays["first before"].shape, np.float32)
 model.fit(images, zeros, batch_size=len(images), verbose=0)
 arrays.update({f"new {name(weight)}": weight.numpy() for weight in layer.weights})
 arrays["after"] = model.predict(images, verbose=0)
 
 job.write(
     arrays,
-    version=f"Keras {keras.__version__}, TensorFlow {tf.__version__}",
     trainable=len(layer.trainable_weights),
 )

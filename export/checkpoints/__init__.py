@@ -1,0 +1,1 @@
+"""slimhub.export.checkpoints: find, download, unpack, diagnose and restore checkpoints."""

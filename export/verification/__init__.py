@@ -1,0 +1,1 @@
+"""slimhub.export.verification: what was written, beside what the Slim graph gives."""

@@ -1,0 +1,1 @@
+"""slimhub.signatures.checks: whether a module keeps its contract."""

@@ -1,0 +1,136 @@
+"""The argument of a check: a module, what it promises, and the module running in each of its modes."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from slimhub.signatures.checks import bounds
+from slimhub.signatures.contract import contract
+from slimhub.signatures.module.directory import UnreadableError
+from slimhub.signatures.module.execution import RunningGraph, RunningObject, load
+from slimhub.signatures.module.module import Module
+
+
+class ModuleUnderTest:
+    """A module under check; use it in a `with` where it is run.
+
+    Attributes:
+      module: the directory.
+      promise: what it is held to; if none is given, what its own provenance says.
+      modes: those in which it is run; if none are given, all that are promised.
+      served: what its signatures for inference gave in a session, arrays by name and output key.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        promise: contract.Contract | None = None,
+        *,
+        modes: tuple[contract.Mode, ...] | None = None,
+    ):
+        self.module = module
+        self._promise = promise
+        self._modes = modes
+        self._graphs: dict[str, RunningGraph] = {}
+        self._objects: dict[str, RunningObject] = {}
+        self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
+        self._nudged: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+        self._sessions = contextlib.ExitStack()
+        self.served: dict[str, dict[str, np.ndarray]] = {}
+
+    @functools.cached_property
+    def promise(self) -> contract.Contract:
+        return self._promise or self.module.provenance.promise()
+
+    @property
+    def modes(self) -> tuple[contract.Mode, ...]:
+        """The modes in which it is to be run."""
+        return self.promise.modes if self._modes is None else self._modes
+
+    @property
+    def runs_inference(self) -> bool:
+        """Whether inference is among `modes`. What has no mode is checked then, and so once."""
+        return any(not mode.training for mode in self.modes)
+
+    def meta_graphs(
+        self,
+    ) -> Iterator[tuple[str, tuple[contract.Mode, ...], meta_graph_pb2.MetaGraphDef]]:
+        """Yield label, modes and meta graph of each tag set that was both promised and found."""
+        found = self.module.meta_graphs
+        for tags, modes in self.promise.tag_sets.items():
+            if tags in found:
+                yield modes[0].label, modes, found[tags]
+
+    @property
+    def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
+        """The meta graph of a format with one tag set. Raises `UnreadableError` if it is not there."""
+        [tags] = self.promise.tag_sets
+        if tags not in self.module.meta_graphs:
+            raise UnreadableError(f"there is no meta graph with the tags {', '.join(tags)}")
+        return self.module.meta_graphs[tags]
+
+    @functools.cached_property
+    def loaded(self):
+        """The object that TensorFlow 2 loads. Raises whatever TensorFlow raises if it can't be loaded."""
+        return tf.saved_model.load(str(self.module.directory))
+
+    def run(self, mode: contract.Mode) -> RunningGraph | RunningObject:
+        """Load the module in a mode, once, as its format is used.
+
+        Raises: whatever TensorFlow raises for what it can't load.
+        """
+        return self.run_object(mode) if self.promise.format.callable else self.run_graph(mode)
+
+    def run_graph(self, mode: contract.Mode) -> RunningGraph:
+        """Load the meta graph of a mode into a session, once."""
+        if mode.label not in self._graphs:
+            session = load(self.module.directory, tags=mode.tags)
+            self._graphs[mode.label] = self._sessions.enter_context(session)
+        return self._graphs[mode.label]
+
+    def run_object(self, mode: contract.Mode) -> RunningObject:
+        """Return the object that TensorFlow 2 loads, in a mode."""
+        if mode.label not in self._objects:
+            running = RunningObject(self.loaded, promise=self.promise, mode=mode)
+            self._objects[mode.label] = running
+        return self._objects[mode.label]
+
+    def outputs(self, mode: contract.Mode, *, batch: int):
+        """Run the module in a mode on `images` of the default size, once."""
+        key = mode.label, batch
+        if key not in self._outputs:
+            self._outputs[key] = self.run(mode).run(self.images(batch=batch))
+        return self._outputs[key]
+
+    def response(self, mode: contract.Mode, name: str, key: str) -> float:
+        """Measure how far the network amplifies rounding on the way to an output, in that mode.
+
+        Returns:
+          The difference that it makes to the output when every pixel moves by one unit in the last place.
+        """
+        if mode.label not in self._nudged:
+            self._nudged[mode.label] = self.run(mode).run(
+                bounds.move_by_one_ulp(self.images(batch=2))
+            )
+        found = self._nudged[mode.label][name][key]
+        return bounds.difference(found, self.outputs(mode, batch=2)[name][key])
+
+    def forget(self) -> None:
+        """Drop the outputs that are kept, which are large for a large network."""
+        self._outputs.clear()
+        self._nudged.clear()
+
+    def images(self, *, batch: int, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Return uniform noise in [0, 1], float32 `[batch, height, width, 3]`, of the default size if none is given."""
+        size = size or self.promise.interface.image_size
+        return np.random.RandomState(0).uniform(size=(batch, *size, 3)).astype(np.float32)
+
+    def __enter__(self) -> "ModuleUnderTest":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._sessions.close()

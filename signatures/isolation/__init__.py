@@ -1,0 +1,1 @@
+"""slimhub.signatures.isolation: the checks in processes of their own, for modules of strangers."""

@@ -1,0 +1,1 @@
+"""slimhub.signatures.module: a module on disk, as files, protos and objects. Knows nothing of checks."""

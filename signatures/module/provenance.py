@@ -1,0 +1,207 @@
+"""The provenance, `assets.extra/provenance.json`: the origin of a module, and what the module promises.
+
+Equal inputs give equal bytes: the record has no times, paths or measurements. End points are in the
+network's order. The record has the SHA-256 of every other file of the module.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from slimhub.signatures.contract import contract
+from slimhub.signatures.contract.contract import Contract
+from slimhub.signatures.contract.interface import NetworkInterface
+from slimhub.support import records
+
+# How certain it is that the weights are the published ones. Texts with a colon are warnings.
+STATUSES = {
+    "verified": "the published checkpoint, its SHA-256 verified",
+    "downloaded": "downloaded from the official URL {url}; nobody published its SHA-256",
+    "pinned": "PINNED: the file that its exporter named by its SHA-256, not known to be the "
+    "published checkpoint",
+    "unverified": "UNVERIFIED: not known to be the published checkpoint",
+    "own": "its exporter's own weights",
+    "synthetic": "UNTRAINED: synthetic weights, for tests and demonstrations only",
+}
+# Statuses of published weights.
+PUBLISHED = ("verified", "downloaded")
+
+# Dtypes whose values float32 represents exactly: such weights are exported as float32.
+CONVERTIBLE = ("bfloat16", "float16")
+
+_CHUNK = 1 << 20
+# Largest version in a publisher's own series.
+MOST_VERSIONS = 999_999
+
+# Smallest and largest plausible values: the checks create images of these sizes.
+_BOUNDS = {
+    "image_size": (1, 1024),
+    "min_image_size": (1, 1024),
+    "num_batch_norms": (0, 10**6),
+    "num_regularization_losses": (0, 10**6),
+    "num_variables": (0, 10**6),
+    "num_trainable_variables": (0, 10**6),
+    "num_parameters": (0, 10**12),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class File:
+    """A file's name or relative path, its size, and its SHA-256 (hex), at the time of reading."""
+
+    name: str
+    num_bytes: int
+    sha256: str
+
+    @classmethod
+    def read(cls, path: Path, *, name: str | None = None) -> "File":
+        """Read a file; `name` replaces the last part of its path. Raise `OSError`."""
+        return cls(name=name or path.name, num_bytes=path.stat().st_size, sha256=sha256(path))
+
+
+def files_in(directory: Path) -> tuple[File, ...]:
+    """Return all files in a directory at any depth, sorted by their paths. Raise `OSError`."""
+    paths = sorted(path for path in directory.rglob("*") if path.is_file())
+    return tuple(File.read(path, name=path.relative_to(directory).as_posix()) for path in paths)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file's content. Raise `OSError`."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """The provenance of one module.
+
+    Attributes:
+      handle: `<prefix>/<model>/<task>/<version>`.
+      model, task, version: the other parts of the handle.
+      contract: version of the contract. It differs from `version` only in a publisher's own series.
+      status: a key of `STATUSES`.
+      url: URL of the archive if the status is `downloaded`; None otherwise.
+      checkpoint: the files that the weights were read from, without folders, an archive before its member.
+      moving_averages: whether the weights are the moving averages of the training's weights.
+      converted_from: dtypes in `CONVERTIBLE` that weights have in the checkpoint, sorted; empty if all
+        weights are float32.
+      files: all other files of the module, by relative path.
+      parity_tolerance: largest difference to the Slim graph that publishing allowed, relative to the
+        largest magnitude.
+      libraries: versions of the libraries that wrote the module, by name.
+      interface: the network's part of the contract.
+      labels: sentence that says which class is which; None if that is unknown, or there are no classes.
+      labels_file: path of the class names' file in the module; None if there is none.
+    """
+
+    handle: str
+    model: str
+    task: str
+    version: int
+    contract: int
+    status: str
+    url: str | None
+    checkpoint: tuple[File, ...]
+    moving_averages: bool
+    converted_from: tuple[str, ...]
+    files: tuple[File, ...]
+    parity_tolerance: float
+    libraries: Mapping[str, str]
+    interface: NetworkInterface
+    labels: str | None
+    labels_file: str | None
+
+    def promise(self) -> Contract:
+        """Return the module's contract."""
+        return contract.promise(
+            version=self.contract,
+            task=self.task,
+            interface=self.interface,
+            labels=self.labels_file is not None,
+        )
+
+    @property
+    def weights(self) -> str:
+        """Return the meaning of `status`, in words."""
+        return STATUSES[self.status].format(url=self.url)
+
+    def to_json(self) -> str:
+        """Return the text of the provenance file, with the meaning of the status in words."""
+        return json.dumps({**dataclasses.asdict(self), "weights": self.weights}, indent=2) + "\n"
+
+
+def from_json(text: str) -> Provenance:
+    """Parse the text of a provenance file. Raise `ValueError`, which says what is wrong and where."""
+    try:
+        record = json.loads(text, parse_constant=_refused)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    weights = None
+    if isinstance(record, dict):
+        weights = record.pop("weights", None)
+        # Older records end with a sum of themselves.
+        record.pop("sha256", None)
+    provenance = records.read(Provenance, record)
+    _check(provenance)
+    _expect("weights", weights, weights == provenance.weights, repr(provenance.weights))
+    return provenance
+
+
+def _check(record: Provenance) -> None:
+    """Raise `ValueError` if a value is not one that an export writes."""
+    interface = record.interface
+    _expect("status", record.status, record.status in STATUSES, f"one of {', '.join(STATUSES)}")
+    if record.status == "downloaded":
+        is_url = re.fullmatch("https://[!-~]{1,2000}", record.url or "")
+        _expect("url", record.url, is_url, "one of https, with the status downloaded")
+    else:
+        _expect("url", record.url, record.url is None, f"none, with the status {record.status}")
+    _expect(
+        "converted_from",
+        record.converted_from,
+        record.converted_from in ((), *((dtype,) for dtype in CONVERTIBLE), CONVERTIBLE),
+        f"some of {', '.join(CONVERTIBLE)}, sorted",
+    )
+    is_version = 1 <= record.version <= MOST_VERSIONS
+    _expect("version", record.version, is_version, f"1 to {MOST_VERSIONS}")
+    known = ", ".join(map(str, contract.VERSIONS))
+    _expect("contract", record.contract, record.contract in contract.VERSIONS, f"one of {known}")
+    for name, (least, most) in _BOUNDS.items():
+        value = getattr(interface, name)
+        numbers = value if type(value) is tuple else (value,)
+        are_within = all(least <= number <= most for number in numbers)
+        _expect(f"interface.{name}", value, are_within, f"{least} to {most}")
+    _expect(
+        "interface.batch_norm_decay",
+        interface.batch_norm_decay,
+        (interface.batch_norm_decay is None) == (interface.num_batch_norms == 0),
+        f"one with batch norms only, of which there are {interface.num_batch_norms}",
+    )
+    num_offsets = len(interface.input_offsets)
+    _expect("interface.input_offsets", num_offsets, num_offsets in (1, 3), "1 or 3")
+    for key in interface.end_points:
+        # Programs and web pages quote these names.
+        is_name = re.fullmatch(r"[A-Za-z0-9_./-]+", key)
+        _expect("interface.end_points", key, is_name, "names like Scope/Layer")
+    for name in ("feature_vector", "logits", "predictions"):
+        spec = getattr(interface, name)
+        if spec is not None:
+            _expect(f"interface.{name}", spec.type, len(spec.shape) == 2, "two dimensions")
+    labels = record.promise().labels
+    _expect("labels_file", record.labels_file, record.labels_file == labels, repr(labels))
+
+
+def _expect(where: str, found, is_right, expected: str) -> None:
+    if not is_right:
+        raise ValueError(f"{where}: expected {expected}, got {reprlib.repr(found)}")
+
+
+def _refused(constant: str):
+    raise ValueError(f"{constant} is no number")

@@ -1,0 +1,1 @@
+"""The groups of measurements, a file each."""

@@ -1,0 +1,53 @@
+"""README.md: its blocks of code, a directory in which they run, and its table of networks."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from slimhub.models import catalog
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+_BLOCK, _FLAGS = r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
+# Language and code of each.
+BLOCKS: list[tuple[str, str]] = re.findall(_BLOCK, README, _FLAGS)
+
+
+def blocks(heading: str, language: str) -> list[str]:
+    """Return the blocks of code in a language under a heading of the third level."""
+    text = README.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
+    return [code for found, code in re.findall(_BLOCK, text, _FLAGS) if found == language]
+
+
+def networks() -> str:
+    """Return the table of networks, generated from the catalog."""
+    head = (
+        *("handle, without task and version", "network", "size", "smallest", "features", "classes"),
+        *("momentum", "top-1", "top-5", "its archive's SHA-256"),
+    )
+    rows = [
+        (
+            f"`{model.handle_prefix}/{model.name}`",
+            model.title,
+            *(" x ".join(map(str, size)) for size in (model.image_size, model.min_image_size)),
+            str(model.num_features),
+            str(model.num_classes),
+            "no batch norm" if model.batch_norm is None else str(model.batch_norm.decay),
+            *(f"{percent} %" for percent in model.accuracy),
+            "known" if model.archive.sha256 else "not known",
+        )
+        for model in catalog.MODELS
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def checkout(text: str, *, module: Callable[[str, str, int], Path], into: Path) -> Path:
+    """Link the modules that a text names into a directory, under their paths; return the directory."""
+    paths = set(re.findall(r"build/modules/google/imagenet/[\w/]+/\d", text))
+    assert paths, "it names no module"
+    for path in sorted(paths):
+        *_, model, task, version = path.split("/")
+        (into / path).parent.mkdir(parents=True)
+        (into / path).symlink_to(module(model, task, int(version)))
+    return into

@@ -1,0 +1,294 @@
+"""A module of version 5 that is wrong in one way fails the checks of that."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from stem import RESNET_STEM, STEM, VGG_STEM, broken_copy, failed_checks
+from surgery import (
+    BATCH_NORM,
+    BETA,
+    FEATURES,
+    FIRST,
+    MEAN,
+    NAMED,
+    OFFSETS,
+    SCALE,
+    SECOND,
+    THIRD,
+    TRAINING,
+    add_const,
+    add_noise,
+    applied,
+    both_networks,
+    call_in,
+    call_instead,
+    called,
+    captures,
+    children,
+    damage,
+    default,
+    double_images,
+    drop_update,
+    fix_size,
+    forget,
+    ids,
+    ignore_momentum,
+    inside,
+    loss,
+    main_call,
+    multiply_by_offset,
+    network,
+    put,
+    restore_swapped,
+    rows,
+    set_const,
+    spoil,
+    swap,
+    swap_statistics,
+    train_at_inference,
+    variable,
+)
+
+from slimhub.signatures.checks import conformance
+from slimhub.signatures.contract import formats
+from slimhub.signatures.module.objects import Objects
+
+VGG = VGG_STEM.name
+
+
+def expect_other_parameters(m):
+    record = json.loads((m.directory / formats.PROVENANCE).read_text())
+    m.record.update(interface={**record["interface"], "num_parameters": 1})
+
+
+def set_dtype(info, dtype):
+    info.dtype = dtype.as_datatype_enum
+
+
+def set_each(m, name, value):
+    for function in both_networks(m):
+        set_const(inside(function, name), value)
+
+
+def rewire_each(m, name, source):
+    for function in both_networks(m):
+        put(inside(function, name).input, 0, source)
+
+
+def train_one_batch_norm(m):
+    batch_norm = inside(network(m, training=False), f"{BATCH_NORM}/FusedBatchNormV3")
+    batch_norm.attr["is_training"].b = True
+
+
+def ignore_given_momentum(function):
+    put(call_in(function).input, 1, f"{add_const(function.node_def, 0.99)}:output:0")
+
+
+def swap_in_graph(m):
+    outputs = m.infer.signature_def[NAMED].outputs
+    first, second = outputs[FIRST], outputs[SECOND]
+    first.name, second.name = second.name, first.name
+
+
+BREAKAGES = {
+    "marker_of_tf1": (lambda m: (m.directory / "tfhub_module.pb").touch(), "files"),
+    "other_sums": (lambda m: m.record.update(files=[]), "checksums"),
+    "other_parameters": (expect_other_parameters, "parameters"),
+    "infinite_weight": (
+        lambda m: spoil(m, f"{THIRD}/BatchNorm/beta", np.inf),
+        "finite-variables",
+        "finite-outputs",
+        "image-sizes",
+        "inference-statistics",
+    ),
+    "another_handle": (lambda m: m.record.update(handle="stem/feature_vector/3"), "provenance"),
+    "another_meta_graph": (lambda m: m.all.meta_graphs.add(), "tag-sets"),
+    "not_served": (lambda m: m.infer.signature_def.pop("serving_default"), "signature-names"),
+    "served_integers": (
+        lambda m: set_dtype(m.infer.signature_def["serving_default"].inputs["inputs"], tf.int32),
+        "signature-inputs",
+    ),
+    "no_end_point": (
+        lambda m: m.infer.signature_def[TRAINING].outputs.pop(FIRST),
+        "signature-outputs",
+    ),
+    "served_doubles": (
+        lambda m: set_dtype(
+            m.infer.signature_def["serving_default"].outputs["feature_vector"], tf.double
+        ),
+        "default-output",
+    ),
+    "unknown_operation": (
+        lambda m: setattr(inside(network(m, training=True), FEATURES), "op", "Squash"),
+        "operations",
+    ),
+    "device": (
+        lambda m: setattr(call_in(called(m, "serve")), "device", "/CPU:0"),
+        "devices-and-paths",
+    ),
+    "another_name": (
+        lambda m: setattr(variable(m, BETA), "name", f"{SECOND}/beta"),
+        "variables",
+        "moving-averages",
+    ),
+    "another_shape": (
+        lambda m: setattr(variable(m, BETA).shape.dim[0], "size", 7),
+        "variables",
+        "loads",
+    ),
+    "average_is_trainable": (lambda m: setattr(variable(m, MEAN), "trainable", True), "variables"),
+    "weights_are_frozen": (
+        lambda m: setattr(variable(m, f"{SECOND}/weights"), "trainable", False),
+        "variables",
+    ),
+    "too_few_trainable": (lambda m: children(m, "trainable_variables").pop(), "variables"),
+    "variable_twice": (
+        lambda m: children(m, "variables").add(
+            node_id=children(m, "variables")[0].node_id, local_name="12"
+        ),
+        "variables",
+    ),
+    "another_default_momentum": (
+        lambda m: setattr(default(m, 2), "float64_value", 0.9),
+        "calls",
+        "calls-agree",
+    ),
+    "trains_by_default": (lambda m: setattr(default(m, 0), "bool_value", True), "calls"),
+    "no_train": (lambda m: forget(m, "train"), "calls", "calls-agree"),
+    "no_training_with_end_points": (
+        lambda m: Objects(m.infer).function("__call__").concrete_functions.pop(),
+        "calls",
+        "calls-agree",
+    ),
+    "one_training_batch_norm": (train_one_batch_norm, "networks", "batch-independence"),
+    "no_last_update": (drop_update, "networks", "loads"),
+    "another_range": (lambda m: set_each(m, "hub_input/Mul/y", 255.0), "image-range"),
+    "another_rescaling": (multiply_by_offset, "image-range"),
+    "not_rescaled": (
+        lambda m: rewire_each(m, f"InceptionV1/{FIRST}/Conv2D", "images"),
+        "image-range",
+    ),
+    "no_last_loss": (
+        lambda m: children(m, "regularization_losses").pop(),
+        "regularization-losses",
+    ),
+    "loss_of_another_kernel": (
+        lambda m: put(captures(m, loss(m, 0)), 0, captures(m, loss(m, 1))[0]),
+        "regularization-losses",
+    ),
+    "loss_of_no_kernel": (
+        lambda m: put(captures(m, loss(m, 0)), 0, captures(m, called(m, "serve"))[0]),
+        "regularization-losses",
+    ),
+    "damaged_variables": (damage, "loads", "serving", "finite-variables"),
+    "not_squeezed": (
+        lambda m: inside(network(m, training=True), FEATURES).attr["squeeze_dims"].list.i.pop(),
+        "output-shapes",
+        "calls-agree",
+        "inference-statistics",
+    ),
+    "all_training_batch_norms": (train_at_inference, "batch-independence", "networks"),
+    "noise_on_features": (add_noise, "dropout", "calls-agree", "inference-statistics"),
+    "one_size": (fix_size, "image-sizes", "serving", "calls-agree"),
+    "restored_wrongly": (restore_swapped, "serving", "calls-agree"),
+    "another_weight_decay": (lambda m: set_const(inside(loss(m, 1), SCALE), 1e-4), "loss-values"),
+    "mean_for_variance": (swap_statistics, "inference-statistics"),
+    "momentum_not_connected": (ignore_momentum, "moving-averages", "inference-statistics"),
+    "end_points_of_signature_swapped": (
+        lambda m: swap(applied(m, NAMED).ret, "identity", "identity_1"),
+        "calls-agree",
+        "inference-statistics",
+    ),
+    "end_points_of_call_swapped": (
+        lambda m: swap(called(m, "__call__", 3).ret, "identity", "identity_1"),
+        "calls-agree",
+    ),
+    "serve_trains": (
+        lambda m: call_instead(called(m, "serve"), network(m, training=True)),
+        "calls-agree",
+    ),
+    "train_does_not": (
+        lambda m: call_instead(called(m, "train"), network(m, training=False)),
+        "calls-agree",
+    ),
+    "another_momentum_of_train": (
+        lambda m: set_const(inside(called(m, "train"), "Const"), 0.9),
+        "calls-agree",
+    ),
+    "call_ignores_momentum": (
+        lambda m: ignore_given_momentum(called(m, "__call__", 2)),
+        "calls-agree",
+    ),
+    "signature_ignores_momentum": (
+        lambda m: ignore_given_momentum(applied(m, TRAINING, depth=2)),
+        "calls-agree",
+        "moving-averages",
+        "inference-statistics",
+    ),
+    "brighter_when_served": (double_images, "calls-agree"),
+    "variables_of_call_swapped": (
+        lambda m: swap(captures(m, called(m, "__call__")), 0, 1),
+        "calls-agree",
+    ),
+    "variables_of_serve_swapped": (
+        lambda m: swap(call_in(called(m, "serve")).input, 2, 3),
+        "calls-agree",
+    ),
+    "variables_of_object_swapped": (
+        lambda m: swap(captures(m, applied(m, "serving_default")), 0, 1),
+        "calls-agree",
+    ),
+    "end_points_swapped_in_sessions": (swap_in_graph, "calls-agree"),
+    "variables_of_graph_swapped": (
+        lambda m: swap(main_call(m, "serving_default").input, 1, 2),
+        "calls-agree",
+    ),
+}
+# By network and version.
+TABLES = {
+    (STEM.name, 5): BREAKAGES,
+    (RESNET_STEM.name, 5): {
+        "one_offset": (
+            lambda m: set_const(inside(network(m, training=True), "hub_input/Sub/y"), OFFSETS),
+            "image-range",
+            "inference-statistics",
+        )
+    },
+    (VGG, 5): {
+        "no_dropout": (
+            lambda m: rewire_each(m, f"{VGG}/fc7/Conv2D", f"{VGG}/fc6/Relu:activations:0"),
+            "dropout",
+        ),
+        "train_drops_nothing": (
+            lambda m: call_instead(called(m, "train"), network(m, training=False)),
+            "dropout",
+        ),
+    },
+}
+
+
+@pytest.mark.parametrize(("model", "version", "change", "failed"), rows(TABLES))
+def test_breakage(family, tmp_path, model, version, change, failed):
+    """A module of version 5 that is broken in one way fails the checks of that, and no others."""
+    good = family(model, "feature_vector", version)
+    assert failed_checks(broken_copy(good, tmp_path / "5", change)) == failed
+
+
+def test_every_check_can_fail():
+    """Some breakage fails each check; other tests have those of labels and of what can't be read."""
+    failed = {id for _, *checks in BREAKAGES.values() for id in checks}
+    others = {"readable", "labels", "assets"}
+    assert failed == set(ids(formats.TF2_SAVED_MODEL)) - others
+
+
+def test_call_that_differs(stem, tmp_path):
+    """A call that differs is named with its arguments, beside what it was compared with."""
+    change, _ = BREAKAGES["call_ignores_momentum"]
+    [failed] = conformance.check(broken_copy(stem / "5", tmp_path / "5", change)).failed
+    [worst] = failed.measurements
+    call = "{serve} training __call__(training=True, return_endpoints=False) with momentum 0.5"
+    assert worst.where.startswith(f"{call}, InceptionV1/")
+    assert worst.where.endswith(f" beside {{serve}} training {TRAINING} with momentum 0.5")
+    assert not worst.ok
