@@ -22,7 +22,7 @@ from slimhub.export.verification.processes import ForkedProcess
 from slimhub.export.writers import write
 from slimhub.models import catalog
 from slimhub.models.model import Model
-from slimhub.signatures.contract import contract
+from slimhub.signatures.contract import contract, network
 from slimhub.signatures.module import module_archive
 from slimhub.support import cpu, memory, signals, temporary
 
@@ -183,8 +183,8 @@ def _export_module(
     promise = contract.promise(
         version=request.contract_version,
         task=task,
-        # Of training: what dropout acts on cannot be told from the other.
-        interface=restored.definitions.training.interface,
+        network=network.get(model.name),
+        num_classes=restored.definitions.num_classes,
         labels=task == "classification" and request.labels is not None,
     )
     with publish.staging(target, overwrite=request.overwrite) as staging:

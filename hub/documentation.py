@@ -9,7 +9,7 @@ from slimhub.hub.previews import cache
 from slimhub.models import catalog
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.contract.contract import Contract
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module import class_names
 from slimhub.signatures.module.directory import Directory, UnreadableError
 from slimhub.signatures.module.provenance import PUBLISHED
@@ -35,7 +35,7 @@ def markdown(
       siblings: handles of other modules of the same network there.
       preview: the record of its preview; or why there is none.
     """
-    record, promise = entry.record, entry.record.promise()
+    record, promise = entry.record, entry.promise
     module_url = f"{url}/{entry.handle}"
     try:
         model = catalog.get(record.model)
@@ -50,7 +50,7 @@ def markdown(
         entry=entry,
         record=record,
         promise=promise,
-        interface=promise.interface,
+        network=promise.network,
         model=model,
         warning=warning if meaning else None,
         meaning=meaning,
@@ -98,12 +98,12 @@ def _class_names(entry: Entry, promise: Contract) -> tuple[str, ...]:
 
 def _in_training(promise: Contract) -> str:
     """Return how training differs from inference; empty if it does not."""
-    interface, changes = promise.interface, []
+    network, changes = promise.network, []
     if promise.momentum is not None:
         moves = " and moves its moving averages" if promise.format.callable else ""
         changes.append(f"batch norm uses the statistics of the batch{moves}")
     places = ["inside the network"] if _dropout_inside(promise) else []
-    if interface.logits is not None and interface.logits.name in interface.behind_dropout:
+    if network.logits is not None and network.logits.name in network.random_in_training:
         places.append("before the classification layer")
     if places:
         changes.append(f"dropout is active {' and '.join(places)}")
@@ -112,7 +112,7 @@ def _in_training(promise: Contract) -> str:
 
 def _dropout_inside(promise: Contract) -> bool:
     """Return whether dropout acts before the features in training, as between VGG's dense layers."""
-    return promise.interface.feature_vector.name in promise.interface.behind_dropout
+    return promise.network.feature_vector.name in promise.network.random_in_training
 
 
 def _signatures(promise: Contract) -> list[tuple[contract.Signature, str]]:

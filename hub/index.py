@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slimhub.signatures.contract import formats, versions
+from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.module.directory import Directory, UnreadableError
 from slimhub.signatures.module.provenance import Provenance
 from slimhub.support.printable import printable
@@ -53,6 +54,7 @@ class Entry:
       handle: its path below the root, `<...>/<version>`.
       directory: where its files are.
       record: its provenance.
+      promise: its contract.
       key: SHA-256 of its provenance. Equal for equal modules, as the provenance has the sums of all
         other files.
       num_bytes: size of all its files.
@@ -61,6 +63,7 @@ class Entry:
     handle: str
     directory: Path
     record: Provenance
+    promise: Contract
     key: str
     num_bytes: int
 
@@ -200,6 +203,7 @@ def _read_entry(handle: str, directory: Path) -> Entry | str:
                 handle=handle,
                 directory=directory,
                 record=module.provenance,
+                promise=module.promise(),
                 key=hashlib.sha256(module.read(formats.PROVENANCE)).hexdigest(),
                 num_bytes=sum(map(module.size, module.files)),
             )

@@ -62,9 +62,9 @@ class Snippet:
 
 def usage(promise: Contract, *, url: str) -> tuple[Snippet, ...]:
     """Return programs for inference, one for each library that loads the module."""
-    result = "logits" if promise.interface.logits else "features"
+    result = "logits" if promise.network.logits else "features"
     # The last end point is the pool of the one before.
-    maps = [*promise.interface.end_points][:-1]
+    maps = [*promise.network.end_points][:-1]
     end_points = "outputs = layer(images)\n"
     if maps:
         end_points += f'feature_map = outputs["{maps[-1]}"]\n'
@@ -86,12 +86,12 @@ def training(promise: Contract, *, url: str) -> tuple[Snippet, ...]:
     """Return programs for fine-tuning."""
     settable = promise.momentum_input is not None
     if promise.format.callable:
-        height, width = promise.interface.image_size
+        height, width = promise.network.image_size
         how = ", arguments=dict(batch_norm_momentum=0.997)" if settable else ""
         code = _KERAS_2.format(url=url, how=how, height=height, width=width)
         return (Snippet(title="Keras 2", code=code),)
     code = _TF1.format(url=url, how=', trainable=True, tags={"train"}')
-    result = "logits" if promise.interface.logits else "features"
+    result = "logits" if promise.network.logits else "features"
     call = _WITH_MOMENTUM.format(task=promise.task) if settable else "module(images)"
     # Without batch norm, there are no updates.
     updates = "" if promise.momentum is None else _UPDATES
@@ -99,7 +99,7 @@ def training(promise: Contract, *, url: str) -> tuple[Snippet, ...]:
 
 
 def _tf2(promise: Contract, title: str, use: str, *, url: str, how: str = "") -> Snippet:
-    height, width = promise.interface.image_size
+    height, width = promise.network.image_size
     return Snippet(
         title=title, code=_TF2.format(url=url, how=how, height=height, width=width) + use
     )

@@ -21,7 +21,7 @@ def check(images: np.ndarray, *, promise: contract.Contract) -> None:
     Args:
       images: anything that NumPy can convert to an array; a module takes float32
         `[batch, height, width, 3]`, RGB in [0, 1].
-      promise: the module's contract, `Module(directory).provenance.promise()`.
+      promise: the module's contract, `Module(directory).promise()`.
 
     Raises:
       ImagesError: the dtype, rank, number of channels, height or width is wrong.
@@ -53,7 +53,7 @@ def _problems(images: np.ndarray, promise: contract.Contract):
     if channels != 3:
         yield f"there are {channels} channels, not 3"
     fixed = promise.images.shape[1:3]
-    smallest = promise.interface.min_image_size
+    smallest = promise.network.min_image_size
     if None not in fixed and tuple(size) != fixed:
         yield f"the size is {size[0]} x {size[1]}, not {fixed[0]} x {fixed[1]}"
     elif any(side < least for side, least in zip(size, smallest, strict=True)):

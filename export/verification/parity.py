@@ -80,7 +80,7 @@ def _observe_object(
         outputs=outputs,
         losses=np.array(losses),
         averages=averages[mode.applied[0].name],
-        skipped=subject.promise.interface.behind_dropout if mode.training else (),
+        skipped=subject.promise.network.random_in_training if mode.training else (),
     )
 
 

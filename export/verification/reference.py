@@ -17,7 +17,7 @@ from slimhub.export.checkpoints import restore
 from slimhub.export.errors import CheckError, OutputError
 from slimhub.export.writers import slim_graph
 from slimhub.models.model import Model
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 from slimhub.signatures.module import execution
 from slimhub.support import memory
 from slimhub.support.tf_errors import summarize_tf_error

@@ -35,7 +35,7 @@ import tensorflow as tf
 
 from slimhub.export.writers import canonical, slim_graph
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 from slimhub.support.tf_private import AutoTrackable
 
 Tensors = Mapping[str, tf.Tensor]

@@ -1,7 +1,6 @@
 """The Slim graph of a module: the writers write it, and the verification compares modules with it."""
 
 import dataclasses
-import math
 from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
@@ -12,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from slimhub.models import network
 from slimhub.models.model import Model
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import NetworkInterface, TensorSpec
+from slimhub.signatures.contract.network import NetworkContract, TensorSpec, Variable
 from slimhub.signatures.module.module import ancestors
 
 GraphKeys = tf.compat.v1.GraphKeys
@@ -51,38 +50,33 @@ class SlimGraph:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Variable:
-    """A variable of a network."""
-
-    shape: tuple[int, ...]
-    trainable: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Definition:
     """A Slim graph as data, which can be sent to another process.
 
     Attributes:
       meta_graph: the graph, with its collections of variables and of losses.
       images, momentum: names of the placeholders; no momentum if it can't be set.
-      interface: the network's part of the contract.
+      network: what was built, in the terms of a contract.
       update_ops: names of the operations that update the moving averages.
       regularization_losses: names of the losses' tensors.
-      variables: variables by name, in order of construction.
     """
 
     meta_graph: meta_graph_pb2.MetaGraphDef
     images: str
     momentum: str | None
-    interface: NetworkInterface
+    network: NetworkContract
     update_ops: tuple[str, ...]
     regularization_losses: tuple[str, ...]
-    variables: Mapping[str, Variable]
+
+    @property
+    def variables(self) -> Mapping[str, Variable]:
+        """Return all variables by name, in order of construction."""
+        return self.network.variables
 
     @property
     def outputs(self) -> list[str]:
         """Names of all tensors that a module may give."""
-        found = self.interface
+        found = self.network
         specs = [found.feature_vector, *found.end_points.values(), found.logits, found.predictions]
         return [spec.name for spec in specs if spec is not None]
 
@@ -97,8 +91,7 @@ class Definitions:
     @property
     def num_classes(self) -> int | None:
         """Number of the logits; None without a classification layer."""
-        logits = self.inference.interface.logits
-        return None if logits is None else logits.shape[-1]
+        return self.inference.network.num_classes
 
     def of(self, mode: contract.Mode) -> Definition:
         return self.training if mode.training else self.inference
@@ -172,13 +165,9 @@ def define(model: Model, built: SlimGraph) -> Definition:
         meta_graph=meta_graph,
         images=built.images.name,
         momentum=None if built.momentum is None else built.momentum.name,
-        interface=interface(model, built),
+        network=describe(model, built),
         update_ops=tuple(op.name for op in built.network.update_ops),
         regularization_losses=tuple(loss.name for loss in built.network.regularization_losses),
-        variables={
-            variable.op.name: Variable(shape=tuple(variable.shape), trainable=variable.trainable)
-            for variable in built.network.variables
-        },
     )
 
 
@@ -187,36 +176,17 @@ def without_head(model: Model, definition: Definition) -> Definition:
 
     The layer is still in the graph, but nothing refers to it, so pruning the graph removes it.
     """
-    head, whole = f"{model.scope}/{model.head}/", definition.interface
-    variables = {
-        name: variable
-        for name, variable in definition.variables.items()
-        if not name.startswith(head)
-    }
+    network = definition.network.without_head()
+    head = f"{model.scope}/{model.head}/"
     losses = tuple(name for name in definition.regularization_losses if not name.startswith(head))
-    classes = {spec.name for spec in (whole.logits, whole.predictions) if spec is not None}
     meta_graph = meta_graph_pb2.MetaGraphDef()
     meta_graph.CopyFrom(definition.meta_graph)
     for key in _VARIABLES:
         values = meta_graph.collection_def[key].bytes_list.value
-        values[:] = [value for value in values if _variable_name(value) in variables]
+        values[:] = [value for value in values if _variable_name(value) in network.variables]
     meta_graph.collection_def[GraphKeys.REGULARIZATION_LOSSES].node_list.value[:] = losses
     return dataclasses.replace(
-        definition,
-        meta_graph=meta_graph,
-        interface=dataclasses.replace(
-            whole,
-            num_regularization_losses=whole.num_regularization_losses
-            - (len(definition.regularization_losses) - len(losses)),
-            num_variables=len(variables),
-            num_trainable_variables=sum(variable.trainable for variable in variables.values()),
-            num_parameters=sum(math.prod(variable.shape) for variable in variables.values()),
-            behind_dropout=tuple(name for name in whole.behind_dropout if name not in classes),
-            logits=None,
-            predictions=None,
-        ),
-        regularization_losses=losses,
-        variables=variables,
+        definition, meta_graph=meta_graph, network=network, regularization_losses=losses
     )
 
 
@@ -224,33 +194,43 @@ def _variable_name(serialized: bytes) -> str:
     return variable_pb2.VariableDef.FromString(serialized).variable_name.removesuffix(":0")
 
 
-def interface(model: Model, graph: SlimGraph) -> NetworkInterface:
-    """Return the contract's part of a network that was built."""
+def describe(model: Model, graph: SlimGraph) -> NetworkContract:
+    """Describe a network that was built as its contract does."""
     built = graph.network
-    heads = 0 if built.logits is None else 1
-    norms = model.batch_norm
-    return NetworkInterface(
+    with_head = built.logits is not None
+    return NetworkContract(
         scope=model.scope,
         image_size=model.image_size,
         min_image_size=model.min_image_size,
         input_scale=model.input_scale,
         input_offsets=model.input_offsets,
-        batch_norm_decay=None if norms is None else norms.decay,
+        batch_norm_decay=None if model.batch_norm is None else model.batch_norm.decay,
         weight_decay=model.weight_decay,
-        num_batch_norms=0 if norms is None else norms.count,
-        num_regularization_losses=model.num_regularized - 1 + heads,
-        num_variables=len(built.variables),
-        num_trainable_variables=sum(variable.trainable for variable in built.variables),
-        num_parameters=sum(variable.shape.num_elements() for variable in built.variables),
-        behind_dropout=tuple(sorted(_behind(graph))),
+        head=f"{model.scope}/{model.head}" if with_head else None,
+        random_in_training=tuple(sorted(_random(graph))),
         feature_vector=_spec(built.feature_vector),
-        logits=_spec(built.logits) if heads else None,
-        predictions=_spec(built.predictions) if heads else None,
+        logits=_spec(built.logits) if with_head else None,
+        predictions=_spec(built.predictions) if with_head else None,
         end_points={key: _spec(tensor) for key, tensor in built.end_points.items()},
+        variables=_variables(graph),
     )
 
 
-def _behind(graph: SlimGraph) -> Iterator[str]:
+def _variables(graph: SlimGraph) -> dict[str, Variable]:
+    nodes = {node.name: node for node in graph.graph.as_graph_def().node}
+    losses = [loss.name for loss in graph.network.regularization_losses]
+    regularized = set().union(*(ancestors(nodes, loss) for loss in losses))
+    return {
+        variable.op.name: Variable(
+            shape=tuple(variable.shape),
+            trainable=variable.trainable,
+            regularized=variable.op.name in regularized,
+        )
+        for variable in graph.network.variables
+    }
+
+
+def _random(graph: SlimGraph) -> Iterator[str]:
     """Yield the names of the network's outputs that depend on random numbers."""
     random = {tensor.op.name for tensor in graph.draws}
     nodes = {node.name: node for node in graph.graph.as_graph_def().node} if random else {}

@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from slimhub.export.writers import slim_graph
 from slimhub.signatures.contract import contract, formats
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module import hub_protos
 
 GraphKeys = tf.compat.v1.GraphKeys

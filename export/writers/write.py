@@ -96,7 +96,7 @@ def _provenance(
             "tensorflow": tf.__version__,
             "tf-slim": importlib.metadata.version("tf-slim"),
         },
-        interface=promise.interface,
+        num_classes=promise.network.num_classes,
         labels=class_names.describe(
             model,
             num_classes=restored.definitions.num_classes,

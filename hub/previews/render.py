@@ -56,15 +56,15 @@ def render(
 
 
 def _render(subject: ModuleUnderTest) -> dict[str, bytes]:
-    interface, kernel = subject.promise.interface, first_kernel(subject.module)
-    image = sample_image.draw(*interface.image_size)
+    network, kernel = subject.promise.network, first_kernel(subject.module)
+    image = sample_image.draw(*network.image_size)
     [mode] = [mode for mode in subject.modes if not mode.training]
     outputs = subject.run(mode).run(np.asarray(image, np.float32)[np.newaxis] / 255)
     # Blocks come before their layers, whose names begin with theirs.
-    shown = sorted(interface.end_points, key=lambda key: key.count("/"))[:MOST_PICTURES]
+    shown = sorted(network.end_points, key=lambda key: key.count("/"))[:MOST_PICTURES]
     files = {"sample_image.png": _png(image), "filters.png": _png(pictures.filters(kernel))}
     end_points = []
-    for index, key in enumerate(interface.end_points):
+    for index, key in enumerate(network.end_points):
         # The signature that gives all end points, for either task.
         values = outputs["image_feature_vector"][key]
         picture = f"{index:02}.png" if key in shown else None
@@ -72,7 +72,7 @@ def _render(subject: ModuleUnderTest) -> dict[str, bytes]:
         if picture:
             files[picture] = _png(pictures.activation(values[0]))
     record = {
-        "image_size": interface.image_size,
+        "image_size": network.image_size,
         "filters_shape": kernel.shape,
         "end_points": end_points,
     }

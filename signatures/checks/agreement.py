@@ -58,7 +58,7 @@ def calls_agree(subject: ModuleUnderTest) -> Findings:
     image = _image(subject)
     for mode in subject.modes:
         module = subject.run_object(mode)
-        random = subject.promise.interface.behind_dropout if mode.training else ()
+        random = subject.promise.network.random_in_training if mode.training else ()
         # What first gave a tensor or moved the averages with a momentum, and what it gave.
         tensors: dict[str, tuple[str, np.ndarray]] = {}
         averages: dict[float | None, tuple[str, dict[str, np.ndarray]]] = {}
@@ -97,8 +97,8 @@ CHECKS = {"serving": serving, "calls-agree": calls_agree}
 
 def _image(subject: ModuleUnderTest) -> np.ndarray:
     """Return one image of half the default size: what is compared does not depend on the size."""
-    interface = subject.promise.interface
-    sizes = zip(interface.image_size, interface.min_image_size, strict=True)
+    network = subject.promise.network
+    sizes = zip(network.image_size, network.min_image_size, strict=True)
     height, width = (max(side // 2, least) for side, least in sizes)
     return subject.images(batch=1, size=(height, width))
 

@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures.checks import bounds
 from slimhub.signatures.contract import contract
+from slimhub.signatures.contract.network import NetworkContract
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.execution import RunningGraph, RunningObject, load
 from slimhub.signatures.module.module import Module
@@ -22,6 +23,7 @@ class ModuleUnderTest:
       module: the directory.
       promise: what it is held to; if none is given, what its own provenance says.
       modes: those in which it is run; if none are given, all that are promised.
+      frozen: the contract of its network; None looks it up by the name in the provenance.
       served: what its signatures for inference gave in a session, arrays by name and output key.
     """
 
@@ -31,10 +33,12 @@ class ModuleUnderTest:
         promise: contract.Contract | None = None,
         *,
         modes: tuple[contract.Mode, ...] | None = None,
+        frozen: NetworkContract | None = None,
     ):
         self.module = module
         self._promise = promise
         self._modes = modes
+        self.frozen = frozen
         self._graphs: dict[str, RunningGraph] = {}
         self._objects: dict[str, RunningObject] = {}
         self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
@@ -44,7 +48,7 @@ class ModuleUnderTest:
 
     @functools.cached_property
     def promise(self) -> contract.Contract:
-        return self._promise or self.module.provenance.promise()
+        return self._promise or self.module.promise(frozen=self.frozen)
 
     @property
     def modes(self) -> tuple[contract.Mode, ...]:
@@ -126,7 +130,7 @@ class ModuleUnderTest:
 
     def images(self, *, batch: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return uniform noise in [0, 1], float32 `[batch, height, width, 3]`, of the default size if none is given."""
-        size = size or self.promise.interface.image_size
+        size = size or self.promise.network.image_size
         return np.random.RandomState(0).uniform(size=(batch, *size, 3)).astype(np.float32)
 
     def __enter__(self) -> "ModuleUnderTest":

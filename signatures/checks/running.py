@@ -13,7 +13,7 @@ from slimhub.signatures.checks import bounds
 from slimhub.signatures.checks.bounds import Measurement, difference
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import TensorSpec, tensor_type
+from slimhub.signatures.contract.network import TensorSpec, tensor_type
 from slimhub.signatures.module import execution
 
 Problems = Iterator[str]
@@ -68,9 +68,9 @@ def batch_independence(subject: ModuleUnderTest) -> Findings:
 
 def image_sizes(subject: ModuleUnderTest) -> Problems:
     """Run the module on images of other sizes."""
-    height, width = subject.promise.interface.image_size
+    height, width = subject.promise.network.image_size
     any_size = subject.promise.images.shape[1] is None
-    smallest = subject.promise.interface.min_image_size
+    smallest = subject.promise.network.min_image_size
     others = dict.fromkeys(
         [smallest, (max(height // 2 + 1, smallest[0]), width), (height, width + width // 2)]
     )
@@ -119,7 +119,7 @@ def measured_loss(
     where = f"{where} {', '.join(names)}"
     # Without a copy of the kernel in float64.
     squares = [np.einsum("i,i->", k.ravel(), k.ravel(), dtype=np.float64) for k in kernels]
-    expected = promise.interface.weight_decay * sum(squares) / 2
+    expected = promise.network.weight_decay * sum(squares) / 2
     if found.shape != ():
         yield f"{where}: expected the loss to be a scalar, got the shape {found.shape}"
     elif expected < bounds.SMALLEST_LOSS and abs(found) < bounds.SMALLEST_LOSS:

@@ -15,6 +15,7 @@ from tensorflow.core.framework import attr_value_pb2
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.checks.operations import operations
 from slimhub.signatures.contract import contract, versions
+from slimhub.signatures.contract.network import NetworkContract, tensor_type
 from slimhub.signatures.module import class_names as label_file
 from slimhub.signatures.module.directory import UnreadableError, differences
 from slimhub.signatures.module.module import all_nodes, type_of
@@ -38,7 +39,13 @@ def readable(subject: ModuleUnderTest) -> Problems:
             unreadable.add(part)
             if part == "files":
                 return  # To open the others may lead anywhere.
-    if unreadable and "provenance" not in unreadable:
+    if "provenance" in unreadable:
+        return
+    try:
+        _ = subject.promise
+    except UnreadableError as error:
+        yield str(error)
+    if unreadable:
         # Why that is so: `checksums`, which is not run then, would tell.
         yield from module.changed_files()
 
@@ -64,10 +71,10 @@ def provenance(subject: ModuleUnderTest) -> Problems:
     for file in record.checkpoint:
         if PurePath(file.name).name != file.name:
             yield f"expected the name of a file without its folder, got {file.name}"
-    found = record.promise()
+    found = subject.module.promise(frozen=subject.frozen)
     if found != subject.promise:
         yield from _fields("", subject.promise, found, ("version", "task", "labels"))
-        yield from _fields("interface.", subject.promise.interface, found.interface)
+        yield from _fields("network.", subject.promise.network, found.network)
 
 
 def tag_sets(subject: ModuleUnderTest) -> Problems:
@@ -109,7 +116,7 @@ def default_output(subject: ModuleUnderTest) -> Problems:
 
 def parameters(subject: ModuleUnderTest) -> Problems:
     """Compare the number of parameters on disk with that of the network."""
-    expected, found = subject.promise.interface.num_parameters, subject.module.num_parameters
+    expected, found = subject.promise.network.num_parameters, subject.module.num_parameters
     if found != expected:
         yield f"expected {expected} numbers in all variables, got {found}"
 
@@ -142,7 +149,7 @@ def devices_and_paths(subject: ModuleUnderTest) -> Problems:
 
 def labels(subject: ModuleUnderTest) -> Problems:
     """Read the names of the classes, and compare their number with the logits."""
-    name, logits = subject.promise.labels, subject.promise.interface.logits
+    name, logits = subject.promise.labels, subject.promise.network.logits
     if name is None or logits is None:
         return
     content = subject.module.read(name, most=label_file.MOST_BYTES)
@@ -217,6 +224,17 @@ def signatures(subject: ModuleUnderTest):
                 if signature.name in meta_graph.signature_def:
                     found = meta_graph.signature_def[signature.name]
                     yield f"{mode.label} {signature.name}", signature, found
+
+
+def wrong_variables(network: NetworkContract, variables: Mapping[str, str]) -> Problems:
+    """Compare the names and types of variables with those of the network."""
+    expected = {
+        name: tensor_type("float32", variable.shape) for name, variable in network.variables.items()
+    }
+    yield from differences("variable", set(expected), set(variables))
+    for name in sorted(set(expected) & set(variables)):
+        if variables[name] != expected[name]:
+            yield f"{name}: expected {expected[name]}, got {variables[name]}"
 
 
 def _tensors(what: str, specs, infos) -> Problems:

@@ -17,9 +17,9 @@ from slimhub.signatures.checks.bounds import Measurement, difference
 from slimhub.signatures.checks.dropout import wrong_dropout
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.checks.running import measured_loss, measured_update, moved
-from slimhub.signatures.checks.static import signatures
+from slimhub.signatures.checks.static import signatures, wrong_variables
 from slimhub.signatures.contract import formats
-from slimhub.signatures.contract.interface import KERNEL, MOVING_AVERAGES, RESCALING
+from slimhub.signatures.contract.network import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import hub_protos
 from slimhub.signatures.module.directory import differences
 from slimhub.signatures.module.execution import RunningGraph
@@ -77,7 +77,7 @@ def dropout(subject: ModuleUnderTest) -> Problems:
             for signature in meta_graph.signature_def.values()
             for info in signature.outputs.values()
         }
-        dropped = subject.promise.interface.behind_dropout if mode.training else ()
+        dropped = subject.promise.network.random_in_training if mode.training else ()
         yield from wrong_dropout(label, nodes, outputs, dropped=dropped)
 
 
@@ -91,7 +91,7 @@ def supported_collections(subject: ModuleUnderTest) -> Problems:
 def update_ops(subject: ModuleUnderTest) -> Problems:
     """Count the updates of moving averages in each graph."""
     for label, [mode], meta_graph in subject.meta_graphs():
-        expected = 2 * subject.promise.interface.num_batch_norms if mode.training else 0
+        expected = 2 * subject.promise.network.num_batch_norms if mode.training else 0
         found = len(set(collection(meta_graph, "update_ops").node_list.value))
         if found != expected:
             yield f"{label}: expected {expected}, got {found}"
@@ -99,18 +99,18 @@ def update_ops(subject: ModuleUnderTest) -> Problems:
 
 def regularization_losses(subject: ModuleUnderTest) -> Problems:
     """Follow each loss back to its kernel."""
-    expected = subject.promise.interface.num_regularization_losses
+    expected = subject.promise.network.regularized
     for label, _, meta_graph in subject.meta_graphs():
         nodes = {node.name: node for node in meta_graph.graph_def.node}
         losses = set(collection(meta_graph, "regularization_losses").node_list.value)
-        if len(losses) != expected:
-            yield f"{label}: expected {expected}, got {len(losses)}"
+        if len(losses) != len(expected):
+            yield f"{label}: expected {len(expected)}, got {len(losses)}"
         kernels: dict[str, str] = {}
         for loss in sorted(losses):
             names = _behind(nodes, loss, "VarHandleOp")
             if len(names) != 1 or not _behind(nodes, loss, "L2Loss"):
                 yield f"{label} {loss}: expected an L2 loss of one variable, got one of {', '.join(names) or 'none'}"
-            elif not names[0].endswith(KERNEL):
+            elif names[0] not in expected:
                 yield f"{label} {loss}: expected the loss of a kernel, got that of {names[0]}"
             elif kernels.setdefault(names[0], loss) != loss:
                 yield f"{label} {loss}: {names[0]} has the loss {kernels[names[0]]} already"
@@ -145,10 +145,8 @@ def attachment(subject: ModuleUnderTest) -> Problems:
 
 def variables(subject: ModuleUnderTest) -> Problems:
     """Compare the variables on disk, those of each graph, and those of its collections."""
-    interface = subject.promise.interface
-    on_disk = subject.module.variables
-    outside = sorted(name for name in on_disk if not name.startswith(f"{interface.scope}/"))
-    yield from (f"{name} is not in the scope {interface.scope}" for name in outside)
+    network, on_disk = subject.promise.network, subject.module.variables
+    yield from wrong_variables(network, on_disk)
     for label, _, meta_graph in subject.meta_graphs():
         handles = {
             node.name: type_of(node.attr["dtype"].type, node.attr["shape"].shape)
@@ -160,9 +158,9 @@ def variables(subject: ModuleUnderTest) -> Problems:
             if handles[name] != on_disk[name]:
                 yield f"{label} {name}: on disk {on_disk[name]}, in the graph {handles[name]}"
         counts = {
-            "variables": interface.num_variables,
-            "model_variables": interface.num_variables,
-            "trainable_variables": interface.num_trainable_variables,
+            "variables": len(network.variables),
+            "model_variables": len(network.variables),
+            "trainable_variables": len(network.trainable),
         }
         for kind, expected in counts.items():
             values = collection(meta_graph, kind).bytes_list.value
@@ -201,8 +199,8 @@ def attributes(subject: ModuleUnderTest) -> Problems:
 
 def image_range(subject: ModuleUnderTest) -> Findings:
     """Run the rescaling, and look for operations that read images before it."""
-    interface = subject.promise.interface
-    scale, offsets = interface.input_scale, np.array(interface.input_offsets, np.float32)
+    network = subject.promise.network
+    scale, offsets = network.input_scale, np.array(network.input_offsets, np.float32)
     images = subject.images(batch=1)
     for mode in subject.modes:
         graph = subject.run_graph(mode)
@@ -214,7 +212,7 @@ def image_range(subject: ModuleUnderTest) -> Findings:
             continue
         rescaled = graph.session.run(last.outputs[0], {source: images})
         yield bounds.RESCALING.measure(
-            f"{mode.label} {interface.rescaling}", difference(rescaled, scale * images - offsets)
+            f"{mode.label} {network.rescaling}", difference(rescaled, scale * images - offsets)
         )
         for tensor, only in ((source, first), (first.outputs[0], last)):
             readers = [op.name for op in tensor.consumers() if op != only]

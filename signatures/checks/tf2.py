@@ -17,8 +17,9 @@ from slimhub.signatures.checks.bounds import Measurement, difference
 from slimhub.signatures.checks.dropout import wrong_dropout
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.checks.running import measured_loss, measured_update, moved
+from slimhub.signatures.checks.static import wrong_variables
 from slimhub.signatures.contract import contract, formats
-from slimhub.signatures.contract.interface import KERNEL, MOVING_AVERAGES, RESCALING
+from slimhub.signatures.contract.network import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.module import execution
 from slimhub.signatures.module.directory import UnreadableError, differences
 from slimhub.signatures.module.module import dependents, type_of
@@ -39,14 +40,12 @@ _, _VARIANCE = MOVING_AVERAGES
 
 def variables(subject: ModuleUnderTest) -> Problems:
     """Compare the variables on disk with those of the object."""
-    interface = subject.promise.interface
+    network, on_disk = subject.promise.network, subject.module.variables
     objects = Objects(subject.meta_graph)
-    on_disk = subject.module.variables
-    outside = sorted(name for name in on_disk if not name.startswith(f"{interface.scope}/"))
-    yield from (f"{name} is not in the scope {interface.scope}" for name in outside)
+    yield from wrong_variables(network, on_disk)
     counts = {
-        "variables": interface.num_variables,
-        "trainable_variables": interface.num_trainable_variables,
+        "variables": len(network.variables),
+        "trainable_variables": len(network.trainable),
     }
     found = {}
     for kind, expected in counts.items():
@@ -105,7 +104,7 @@ def assets(subject: ModuleUnderTest) -> Problems:
 
 def networks(subject: ModuleUnderTest) -> Problems:
     """Count the functions that hold the network, their batch norms and updates."""
-    num_batch_norms = subject.promise.interface.num_batch_norms
+    num_batch_norms = subject.promise.network.num_batch_norms
     expected = [
         (mode.training, num_batch_norms, 2 * num_batch_norms if mode.training else 0)
         for mode in subject.promise.modes
@@ -125,12 +124,12 @@ def dropout(subject: ModuleUnderTest) -> Problems:
     """Find where random numbers enter the networks, and which calls draw any."""
     for function, outputs in _outputs_of_networks(subject):
         nodes = {node.name: node for node in function.node_def}
-        dropped = subject.promise.interface.behind_dropout if is_training(function) else ()
+        dropped = subject.promise.network.random_in_training if is_training(function) else ()
         yield from wrong_dropout(function.signature.name, nodes, outputs, dropped=dropped)
     # What is random can't be compared by running it.
     objects = Objects(subject.meta_graph)
     for mode in subject.promise.modes:
-        expected = mode.training and bool(subject.promise.interface.behind_dropout)
+        expected = mode.training and bool(subject.promise.network.random_in_training)
         for call in mode.calls:
             name, _ = _traces(objects, call).get(repr(subject.promise.inputs(call)), (None, None))
             if name is not None:
@@ -141,10 +140,10 @@ def dropout(subject: ModuleUnderTest) -> Problems:
 
 def image_range(subject: ModuleUnderTest) -> Problems:
     """Compare the rescaling in each network, and look for operations that read images before it."""
-    interface = subject.promise.interface
+    network = subject.promise.network
     constants = [
-        np.array(interface.input_scale, np.float32),
-        np.array(interface.input_offsets, np.float32),
+        np.array(network.input_scale, np.float32),
+        np.array(network.input_offsets, np.float32),
     ]
     for function in network_functions(subject.meta_graph).values():
         where = function.signature.name
@@ -180,14 +179,14 @@ def image_range(subject: ModuleUnderTest) -> Problems:
 
 def regularization_losses(subject: ModuleUnderTest) -> Problems:
     """Compare the variables behind each loss."""
-    expected = subject.promise.interface.num_regularization_losses
+    expected = subject.promise.network.regularized
     kernels = list(_kernels(subject))
-    if len(kernels) != expected:
-        yield f"expected {expected}, got {len(kernels)}"
+    if len(kernels) != len(expected):
+        yield f"expected {len(expected)}, got {len(kernels)}"
     for index, names in enumerate(kernels):
         if len(names) != 1:
             yield f"number {index}: expected a loss of one variable, got one of {', '.join(names) or 'none'}"
-        elif not names[0].endswith(KERNEL):
+        elif names[0] not in expected:
             yield f"number {index}: expected the loss of a kernel, got that of {names[0]}"
     counts = collections.Counter(name for names in kernels for name in names)
     yield from (f"{name} has {count} losses" for name, count in sorted(counts.items()) if count > 1)
@@ -233,7 +232,7 @@ def inference_statistics(subject: ModuleUnderTest) -> Findings:
         inference = subject.run_object(without_training)
         with inference.with_moving_averages(_biased(of_image, of_two)):
             found, nudged = inference.run(image), inference.run(bounds.move_by_one_ulp(image))
-        dropped = subject.promise.interface.behind_dropout
+        dropped = subject.promise.network.random_in_training
         for signature in mode.applied:
             name = signature.name.removesuffix("_with_bn_hparams")
             for key, spec in sorted(signature.outputs.items()):

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from slimhub.signatures.contract.formats import Format
-from slimhub.signatures.contract.interface import NetworkInterface, TensorSpec
+from slimhub.signatures.contract.network import NetworkContract, TensorSpec
 from slimhub.signatures.contract.versions import BATCH_NORM_MOMENTUM, VERSIONS
 
 TASKS = ("classification", "feature_vector")
+# How strictly a module is held to its contract: slimhub's own to all of it, and to nothing beyond it; a
+# drop-in for a published module to what users of that rely on.
+EXACT, DROP_IN = LEVELS = ("exact", "drop-in")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,8 +82,11 @@ class Mode:
 
     @property
     def applied(self) -> tuple["Signature | Call", ...]:
-        """Return the signatures of the mode or, if it has none, the calls that return all outputs."""
-        return self.signatures or tuple(call for call in self.calls if call.gives_dictionary)
+        """Return the signatures of the mode or, if none gives all outputs, the calls that do."""
+        most = max(len(one.outputs) for one in (*self.signatures, *self.calls))
+        if any(len(signature.outputs) == most for signature in self.signatures):
+            return self.signatures
+        return tuple(call for call in self.calls if len(call.outputs) == most)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,10 +94,11 @@ class Contract:
     """Everything that a module promises.
 
     Attributes:
+      level: one of `LEVELS`.
       version: version of the contract.
       task: one of `TASKS`.
       format: format of the module's files.
-      interface: the network's part of the contract.
+      network: the contract of the network, of the module's task and number of classes.
       images: the images that every signature takes.
       momentum: default momentum of batch norm; None without batch norm.
       momentum_input: the input that sets the momentum; None if it can't be set.
@@ -100,10 +107,11 @@ class Contract:
       labels: path of the class names' file in the module; None if the module names no classes.
     """
 
+    level: str
     version: int
     task: str
     format: Format
-    interface: NetworkInterface
+    network: NetworkContract
     images: TensorSpec
     momentum: float | None
     momentum_input: TensorSpec | None
@@ -112,8 +120,15 @@ class Contract:
     labels: str | None
 
     @property
+    def exact(self) -> bool:
+        """Return whether the module may have nothing beyond what is promised."""
+        return self.level == EXACT
+
+    @property
     def files(self) -> tuple[str, ...]:
-        """Return the paths of all files in the module directory."""
+        """Return the paths of all files that the module directory must have."""
+        if not self.exact:
+            return self.format.needed_files
         return (*self.format.files, *([self.labels] if self.labels else []))
 
     @property
@@ -145,38 +160,47 @@ class Contract:
 
 
 def promise(
-    *, version: int, task: str, interface: NetworkInterface, labels: bool = False
+    *,
+    version: int,
+    task: str,
+    network: NetworkContract,
+    num_classes: int | None = None,
+    labels: bool = False,
+    level: str = EXACT,
 ) -> Contract:
     """Return the contract of a module.
 
     Args:
       version: a key of `VERSIONS`.
       task: one of `TASKS`.
-      interface: the network's part of the contract.
+      network: the contract of the network, as it is frozen.
+      num_classes: length of the logits; None for that of the frozen contract. Ignored for feature vectors.
       labels: whether the module names its classes.
+      level: one of `LEVELS`.
 
     Raises:
-      ValueError: the version or the task has no contract, the interface is that of another task, or
-        there are no classes to name.
+      ValueError: the version or the task has no contract, or the network has no classification layer.
     """
     for what, value, known in (("version", version, VERSIONS), ("task", task, TASKS)):
         if value not in known:
             raise ValueError(f"{what}: expected one of {', '.join(map(str, known))}, got {value!r}")
-    for name in ("logits", "predictions"):
-        if (getattr(interface, name) is not None) != (task == "classification"):
-            raise ValueError(f"interface.{name}: expected it in modules for classification only")
-    if labels and task != "classification":
-        raise ValueError("labels_file: expected it in modules for classification only")
     rules = VERSIONS[version]
-    images = rules.images(interface.image_size)
-    momentum, momentum_input = rules.momentum_of(interface.batch_norm_decay)
-    named = _outputs(interface)
+    network = _of_task(network, task, num_classes)
+    if rules.any_image_size:
+        network = network.for_any_image_size()
+    images = rules.images(network.image_size)
+    momentum, momentum_input = rules.momentum_of(network.batch_norm_decay)
+    named = _outputs(network, exact=level == EXACT)
     signatures = tuple(_signatures(rules.format, task, named, images, momentum_input))
+    if level != EXACT and rules.format.callable:
+        # The originals had no other.
+        signatures = tuple(one for one in signatures if one.name == rules.format.main)
     return Contract(
+        level=level,
         version=version,
         task=task,
         format=rules.format,
-        interface=interface,
+        network=network,
         images=images,
         momentum=momentum,
         momentum_input=momentum_input,
@@ -190,31 +214,46 @@ def promise(
                     for signature in signatures
                     if rule.takes_momentum in (None, signature.takes_momentum)
                 ),
-                calls=tuple(_calls(named[f"image_{task}"], momentum, training=rule.training))
+                calls=tuple(
+                    call
+                    for call in _calls(named[f"image_{task}"], momentum, training=rule.training)
+                    if level == EXACT or call.function == "__call__"
+                )
                 if rules.format.callable
                 else (),
             )
             for rule in rules.format.modes
         ),
-        image_module_info=interface.image_size if rules.image_module_info else None,
+        image_module_info=network.image_size if rules.image_module_info else None,
         labels=rules.format.labels if labels else None,
     )
 
 
-def _outputs(interface: NetworkInterface) -> dict[str, dict[str, TensorSpec]]:
+def _of_task(network: NetworkContract, task: str, num_classes: int | None) -> NetworkContract:
+    if task == "feature_vector":
+        return network.without_head()
+    num_classes = num_classes or network.num_classes
+    if num_classes is None:
+        raise ValueError(f"task: {network.scope} has no classification layer")
+    return network.with_classes(num_classes)
+
+
+def _outputs(network: NetworkContract, *, exact: bool) -> dict[str, dict[str, TensorSpec]]:
     """Return the outputs of the named signatures, by signature and key."""
-    features = {"default": interface.feature_vector, **interface.end_points}
-    # No public source shows whether the originals had `Predictions`: chosen here, because it is useful.
-    # Nor does any show whether the feature vector of a classification module has the head's end points.
-    # Chosen here: it has none, so that both tasks have the same `image_feature_vector`.
+    features = {"default": network.feature_vector, **network.end_points}
+    # No public source shows whether the feature vector of a classification module has the head's
+    # end points. Chosen here: it has none, so that both tasks have the same `image_feature_vector`.
     named = {"image_feature_vector": features}
-    if interface.logits is not None and interface.predictions is not None:
+    if network.logits is not None and network.predictions is not None:
         named["image_classification"] = {
-            "default": interface.logits,
-            **interface.end_points,
-            f"{interface.scope}/Logits": interface.logits,
-            f"{interface.scope}/Predictions": interface.predictions,
+            "default": network.logits,
+            **network.end_points,
+            f"{network.scope}/Logits": network.logits,
         }
+        if exact:
+            # No public source shows whether the originals had it: chosen here, because it is useful.
+            key = f"{network.scope}/Predictions"
+            named["image_classification"][key] = network.predictions
     return named
 
 

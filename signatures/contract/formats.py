@@ -10,12 +10,9 @@ from collections.abc import Mapping
 FORMAT_MARKER = "tfhub_module.pb"
 PROVENANCE = "assets.extra/provenance.json"
 
-_SAVED_MODEL_FILES = (
-    "saved_model.pb",
-    "variables/variables.index",
-    "variables/variables.data-00000-of-00001",
-    PROVENANCE,
-)
+# TensorFlow needs these; the variables may be in several files.
+_NEEDED_FILES = ("saved_model.pb", "variables/variables.index")
+_SAVED_MODEL_FILES = (*_NEEDED_FILES, "variables/variables.data-00000-of-00001", PROVENANCE)
 
 # Operations for inference: of the variables, the network, and its L2 losses.
 _INFERENCE_OPS = frozenset().union(
@@ -64,7 +61,8 @@ class Format:
 
     Attributes:
       name: the format's usual name.
-      files: paths of all files in a module directory, without the class names.
+      files: paths of all files that slimhub writes into a module directory, without the class names.
+      needed_files: paths of those that every module of the format has.
       labels: path of the class names' file, if a module has one; a file in `assets/` is also an asset
         of TensorFlow.
       modes: modes in the order of their tag sets on disk.
@@ -80,6 +78,7 @@ class Format:
 
     name: str
     files: tuple[str, ...]
+    needed_files: tuple[str, ...]
     labels: str
     modes: tuple[ModeRule, ...]
     main: str
@@ -94,6 +93,7 @@ class Format:
 TF1_HUB = Format(
     name="TF1 Hub",
     files=(*_SAVED_MODEL_FILES, FORMAT_MARKER),
+    needed_files=(*_NEEDED_FILES, FORMAT_MARKER),
     labels="assets.extra/labels.txt",
     modes=(
         ModeRule(label="{}", tags=(), training=False),
@@ -110,6 +110,7 @@ TF1_HUB = Format(
 TF2_SAVED_MODEL = Format(
     name="TF2 SavedModel",
     files=(*_SAVED_MODEL_FILES, "fingerprint.pb"),
+    needed_files=_NEEDED_FILES,
     labels="assets/labels.txt",
     modes=(
         ModeRule(label="{serve}", tags=("serve",), training=False, takes_momentum=False),

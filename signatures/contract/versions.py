@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Mapping
 
 from slimhub.signatures.contract.formats import TF1_HUB, TF2_SAVED_MODEL, Format
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 
 # First part of the handles whose versions are versions of the contract: existing code relies on these.
 PUBLISHER = "google"

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from slimhub.signatures.contract import formats
+from slimhub.signatures.contract.contract import Contract
+from slimhub.signatures.contract.network import NetworkContract
 from slimhub.signatures.module import provenance
 from slimhub.signatures.module.provenance import File
 
@@ -87,6 +89,13 @@ class Directory:
             return provenance.from_json(self.provenance_bytes.decode())
         except ValueError as error:
             raise UnreadableError(f"{formats.PROVENANCE} is malformed: {error}") from error
+
+    def promise(self, *, frozen: NetworkContract | None = None) -> Contract:
+        """Return the contract of the module that this one claims to be; see `Provenance.promise`."""
+        try:
+            return self.provenance.promise(frozen=frozen)
+        except ValueError as error:
+            raise UnreadableError(f"{formats.PROVENANCE} makes no sense: {error}") from error
 
     def read(self, name: str, *, most: int = _MOST_BYTES) -> bytes:
         """Return the content of one of `files`, of at most `most` bytes. The variables are too large."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 from slimhub.support import cpu
 
 # The reason in the message of a session's error, which stands between two stack traces.

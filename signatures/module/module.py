@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import (
     trackable_object_graph_pb2,
 )
 
-from slimhub.signatures.contract.interface import tensor_type
+from slimhub.signatures.contract.network import tensor_type
 from slimhub.signatures.module.directory import Directory, UnreadableError
 
 # The key under which TensorFlow 2 stores the object graph in a checkpoint.

@@ -1,7 +1,7 @@
-"""The provenance, `assets.extra/provenance.json`: the origin of a module, and what the module promises.
+"""The provenance, `assets.extra/provenance.json`: the origin of a module, and what it claims to be.
 
-Equal inputs give equal bytes: the record has no times, paths or measurements. End points are in the
-network's order. The record has the SHA-256 of every other file of the module.
+Equal inputs give equal bytes: the record has no times, paths or measurements. It has the SHA-256 of
+every other file of the module.
 """
 
 import dataclasses
@@ -12,9 +12,9 @@ import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimhub.signatures.contract import contract
+from slimhub.signatures.contract import contract, network
 from slimhub.signatures.contract.contract import Contract
-from slimhub.signatures.contract.interface import NetworkInterface
+from slimhub.signatures.contract.network import NetworkContract
 from slimhub.support import records
 
 # How certain it is that the weights are the published ones. Texts with a colon are warnings.
@@ -34,19 +34,10 @@ PUBLISHED = ("verified", "downloaded")
 CONVERTIBLE = ("bfloat16", "float16")
 
 _CHUNK = 1 << 20
+# Most classes; a head of more would not fit into memory.
+_MOST_CLASSES = 10**6
 # Largest version in a publisher's own series.
 MOST_VERSIONS = 999_999
-
-# Smallest and largest plausible values: the checks create images of these sizes.
-_BOUNDS = {
-    "image_size": (1, 1024),
-    "min_image_size": (1, 1024),
-    "num_batch_norms": (0, 10**6),
-    "num_regularization_losses": (0, 10**6),
-    "num_variables": (0, 10**6),
-    "num_trainable_variables": (0, 10**6),
-    "num_parameters": (0, 10**12),
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -96,7 +87,7 @@ class Provenance:
       parity_tolerance: largest difference to the Slim graph that publishing allowed, relative to the
         largest magnitude.
       libraries: versions of the libraries that wrote the module, by name.
-      interface: the network's part of the contract.
+      num_classes: number of classes; None without a classification layer.
       labels: sentence that says which class is which; None if that is unknown, or there are no classes.
       labels_file: path of the class names' file in the module; None if there is none.
     """
@@ -114,16 +105,28 @@ class Provenance:
     files: tuple[File, ...]
     parity_tolerance: float
     libraries: Mapping[str, str]
-    interface: NetworkInterface
+    num_classes: int | None
     labels: str | None
     labels_file: str | None
 
-    def promise(self) -> Contract:
-        """Return the module's contract."""
+    def promise(self, *, frozen: NetworkContract | None = None) -> Contract:
+        """Return the contract of the module that this one claims to be.
+
+        Args:
+          frozen: the contract of its network; None looks it up by the network's name.
+
+        Raises:
+          ValueError: the network is none of those that have a contract, or has no classification layer.
+        """
+        if frozen is None:
+            known = network.names()
+            _expect("model", self.model, self.model in known, f"one of {', '.join(known)}")
+            frozen = network.get(self.model)
         return contract.promise(
             version=self.contract,
             task=self.task,
-            interface=self.interface,
+            network=frozen,
+            num_classes=self.num_classes,
             labels=self.labels_file is not None,
         )
 
@@ -146,8 +149,7 @@ def from_json(text: str) -> Provenance:
     weights = None
     if isinstance(record, dict):
         weights = record.pop("weights", None)
-        # Older records end with a sum of themselves.
-        record.pop("sha256", None)
+        _read_old(record)
     provenance = records.read(Provenance, record)
     _check(provenance)
     _expect("weights", weights, weights == provenance.weights, repr(provenance.weights))
@@ -156,7 +158,6 @@ def from_json(text: str) -> Provenance:
 
 def _check(record: Provenance) -> None:
     """Raise `ValueError` if a value is not one that an export writes."""
-    interface = record.interface
     _expect("status", record.status, record.status in STATUSES, f"one of {', '.join(STATUSES)}")
     if record.status == "downloaded":
         is_url = re.fullmatch("https://[!-~]{1,2000}", record.url or "")
@@ -173,29 +174,27 @@ def _check(record: Provenance) -> None:
     _expect("version", record.version, is_version, f"1 to {MOST_VERSIONS}")
     known = ", ".join(map(str, contract.VERSIONS))
     _expect("contract", record.contract, record.contract in contract.VERSIONS, f"one of {known}")
-    for name, (least, most) in _BOUNDS.items():
-        value = getattr(interface, name)
-        numbers = value if type(value) is tuple else (value,)
-        are_within = all(least <= number <= most for number in numbers)
-        _expect(f"interface.{name}", value, are_within, f"{least} to {most}")
+    _expect("task", record.task, record.task in contract.TASKS, f"one of {contract.TASKS}")
+    classifies = record.task == "classification"
+    are_plausible = 1 <= record.num_classes <= _MOST_CLASSES if record.num_classes else False
     _expect(
-        "interface.batch_norm_decay",
-        interface.batch_norm_decay,
-        (interface.batch_norm_decay is None) == (interface.num_batch_norms == 0),
-        f"one with batch norms only, of which there are {interface.num_batch_norms}",
+        "num_classes",
+        record.num_classes,
+        are_plausible if classifies else record.num_classes is None,
+        f"1 to {_MOST_CLASSES}" if classifies else "none, with feature vectors",
     )
-    num_offsets = len(interface.input_offsets)
-    _expect("interface.input_offsets", num_offsets, num_offsets in (1, 3), "1 or 3")
-    for key in interface.end_points:
-        # Programs and web pages quote these names.
-        is_name = re.fullmatch(r"[A-Za-z0-9_./-]+", key)
-        _expect("interface.end_points", key, is_name, "names like Scope/Layer")
-    for name in ("feature_vector", "logits", "predictions"):
-        spec = getattr(interface, name)
-        if spec is not None:
-            _expect(f"interface.{name}", spec.type, len(spec.shape) == 2, "two dimensions")
-    labels = record.promise().labels
-    _expect("labels_file", record.labels_file, record.labels_file == labels, repr(labels))
+    names = contract.VERSIONS[record.contract].format.labels if classifies else None
+    _expect("labels_file", record.labels_file, record.labels_file in (None, names), repr(names))
+
+
+def _read_old(record: dict) -> None:
+    """Convert the records of earlier releases, which described the network, and had a sum of themselves."""
+    record.pop("sha256", None)
+    described = record.pop("interface", None)
+    if isinstance(described, dict) and "num_classes" not in record:
+        logits = described.get("logits")
+        shape = logits.get("shape") if isinstance(logits, dict) else None
+        record["num_classes"] = shape[-1] if isinstance(shape, list) and shape else None
 
 
 def _expect(where: str, found, is_right, expected: str) -> None:

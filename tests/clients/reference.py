@@ -11,7 +11,7 @@ from slimhub.export.checkpoints import restore
 from slimhub.export.writers import slim_graph
 from slimhub.models import catalog
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -17,7 +17,7 @@ from slimhub.export import pipeline
 from slimhub.export.request import ExportRequest
 from slimhub.models import catalog, slim, vgg
 from slimhub.signatures.checks import conformance
-from slimhub.signatures.contract import contract, formats
+from slimhub.signatures.contract import contract, formats, network
 from slimhub.signatures.module import provenance
 
 # The whole networks that are small enough for most tests.
@@ -73,6 +73,8 @@ VGG_STEM = dataclasses.replace(
     num_regularized=5,
 )
 STEMS = {model.name: model for model in (STEM, RESNET_STEM, VGG_STEM)}
+# The contracts of these, frozen as those of the catalog.
+network.FOLDERS.append(Path(__file__).with_name("networks"))
 
 
 @contextlib.contextmanager

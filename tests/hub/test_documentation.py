@@ -15,7 +15,7 @@ from slimhub.hub import documentation, markup
 from slimhub.hub.index import ModuleIndex
 from slimhub.models import catalog
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module.provenance import PUBLISHED, STATUSES, File
 
 pytestmark = pytest.mark.xdist_group("hub")

@@ -265,7 +265,7 @@ def test_operation_names(model, pool, feature_map):
     ],
     indirect=["model"],
 )
-def test_behind_dropout(model, features, logits):
+def test_random_in_training(model, features, logits):
     """In training, no dropout acts on the feature vector itself, and as many as in Slim on what is behind."""
     graph, built = build(model, training=True)
     nodes = {node.name: node for node in graph.as_graph_def().node}

@@ -7,7 +7,7 @@ import tensorflow_hub as hub
 
 from slimhub.export.writers import slim_graph
 from slimhub.signatures.checks.bounds import difference
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 
 
 @pytest.fixture(scope="module")

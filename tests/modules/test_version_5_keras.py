@@ -8,7 +8,7 @@ import tensorflow_hub as hub
 import tf_keras
 
 from slimhub.signatures.checks.bounds import difference
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 
 _LABELS = np.array([0, 1, 2, 0])
 

@@ -70,13 +70,13 @@ def test_load(loaded, row, network, expected):
     known = {
         key
         for key in expected
-        if key.startswith("inference") or not is_behind_dropout(key, network)
+        if key.startswith("inference") or not is_random_in_training(key, network)
     }
     row.compare({key: actual[key] for key in known}, {key: expected[key] for key in known})
     assert set(loaded.facts["variables"]) == {COUNTS[network][2]}
 
 
-def is_behind_dropout(key, network):
+def is_random_in_training(key, network):
     """Whether an output of the training mode is random: those of classes are."""
     signature, _, output = key.split(" ")[-1].partition(":")
     if signature == "default":

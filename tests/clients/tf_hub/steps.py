@@ -3,7 +3,7 @@
 import numpy as np
 
 from slimhub.signatures.checks.bounds import difference
-from slimhub.signatures.contract.interface import MOVING_AVERAGES
+from slimhub.signatures.contract.network import MOVING_AVERAGES
 
 # Large, as the smallest steps would else be lost in the digits of their weights.
 RATE = 1.0

@@ -13,7 +13,7 @@ from surgery import FEATURES, FIRST, damage, ids
 from slimhub.models import catalog
 from slimhub.signatures.checks import conformance, registry
 from slimhub.signatures.contract import contract, formats
-from slimhub.signatures.contract.interface import TensorSpec
+from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module.module import Module
 
 SLOW = pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 from stem import VGG_STEM
 
 from slimhub.signatures.contract import contract, formats
-from slimhub.signatures.contract.interface import NetworkInterface, TensorSpec
+from slimhub.signatures.contract.network import NetworkInterface, TensorSpec
 from slimhub.signatures.module.module import Module
 
 TASKS = ("classification", "feature_vector")
@@ -53,7 +53,7 @@ def interface(task):
         num_variables=230 if head else 228,
         num_trainable_variables=116 if head else 114,
         num_parameters=6_633_209 if head else 5_607_184,
-        behind_dropout=(),
+        random_in_training=(),
         feature_vector=FEATURES,
         logits=LOGITS if head else None,
         predictions=PREDICTIONS if head else None,
