@@ -11,6 +11,7 @@ from slimhub.export.verification.reference import Reference, References
 from slimhub.signatures.checks import conformance
 from slimhub.signatures.checks.bounds import Measurement
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
+from slimhub.signatures.checks.report import Report, merge
 from slimhub.signatures.contract import contract
 from slimhub.signatures.module.module import Module
 from slimhub.support import memory
@@ -25,7 +26,7 @@ class Findings:
       parity: its differences to the Slim graph, of each output; none if a check failed.
     """
 
-    report: conformance.Report
+    report: Report
     parity: tuple[Measurement, ...] = ()
 
 
@@ -94,7 +95,7 @@ def _verify(
     inference = verify_mode(directory, promise, for_inference, training=False, compare=compare)
     modes = inference, training()
     return Findings(
-        report=conformance.merge([static_report, *(one.report for one in modes)]),
+        report=merge([static_report, *(one.report for one in modes)]),
         parity=tuple(measured for one in modes for measured in one.parity),
     )
 

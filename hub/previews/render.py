@@ -11,6 +11,7 @@ from PIL import Image
 from slimhub.hub.previews import pictures, sample_image
 from slimhub.signatures.checks import conformance
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
+from slimhub.signatures.checks.report import OnResult
 from slimhub.signatures.module import execution
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module
@@ -24,9 +25,7 @@ _FIRST_KERNEL = re.compile(r"float32 \[\d+, \d+, 3, \d+\]")
 _DEPTHWISE, _POINTWISE = "/depthwise_weights", "/pointwise_weights"
 
 
-def render(
-    directory: Path, *, on_result: conformance.OnResult = lambda result: None
-) -> dict[str, bytes]:
+def render(directory: Path, *, on_result: OnResult = lambda result: None) -> dict[str, bytes]:
     """Render the preview of a module, which is run only after the checks of its graphs have passed.
 
     Args:

@@ -107,6 +107,9 @@ CHECKS = tuple(
     for id, description in descriptions.items()
 )
 
+# Each once: a check may be carried out at one stage in one format, and at another in the other.
+IDS = tuple(dict.fromkeys(check.id for check in CHECKS))
+
 
 def select(format: formats.Format | None, *stages: str) -> tuple[Check, ...]:
     """Return the checks of a format and of these stages, or of all, in their order.

@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 from slimhub.signatures.checks import conformance
+from slimhub.signatures.checks.report import OnResult, Report
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module
 from slimhub.support import tar_gz
@@ -37,12 +38,12 @@ class Archived(Module):
         return super().files
 
 
-def check(archive: Path, *, into: Path, on_result: conformance.OnResult) -> conformance.Report:
+def check(archive: Path, *, into: Path, on_result: OnResult) -> Report:
     """Check an archive, which is unpacked into an empty directory; see `conformance.check`."""
     return conformance.check(Archived(archive, into=into), on_result=on_result)
 
 
-def named(report: conformance.Report, archive: Path, *, into: Path) -> conformance.Report:
+def named(report: Report, archive: Path, *, into: Path) -> Report:
     """Return the report with the archive in place of the directory that it was unpacked into."""
 
     def renamed(problem: str) -> str:

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from slimhub.signatures.checks import conformance
-from slimhub.signatures.checks.conformance import Report, Result
+from slimhub.signatures.checks.report import FAILED, RUNNING, OnResult, Report, Result
 from slimhub.signatures.isolation import archived
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.support import cpu, temporary
@@ -67,7 +67,7 @@ def run(
     directory: Path,
     *,
     timeout: int,
-    on_result: conformance.OnResult = lambda result: None,
+    on_result: OnResult = lambda result: None,
 ):
     """Call a function with a directory from anywhere, in a process of its own.
 
@@ -125,7 +125,7 @@ def _child(
         sender.send((_DONE, done))
 
 
-def _received(receiver: Connection, on_result: conformance.OnResult, process: BaseProcess):
+def _received(receiver: Connection, on_result: OnResult, process: BaseProcess):
     """Wait for what the function returns. Raise `EndedError` if the process ends before."""
     while True:
         try:
@@ -151,7 +151,7 @@ def _end_of(code: int) -> str:
 def _broken_off(directory: Path, results: dict[str, Result], how: str) -> Report:
     """Report what was found before the end; that it ended is the finding of the check that was running."""
     last = list(results.values())[-1:]
-    running = last[0] if last else Result(id="readable", description="", status="running")
-    found = dataclasses.replace(running, status="failed", problems=(how,))
+    running = last[0] if last else Result(id="readable", description="", status=RUNNING)
+    found = dataclasses.replace(running, status=FAILED, problems=(how,))
     results = {**results, found.id: found}
     return Report(directory=str(directory), handle=None, weights=None, results=(*results.values(),))

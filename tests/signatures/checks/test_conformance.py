@@ -225,9 +225,11 @@ def test_json(stem):
     report = conformance.check(str(stem / "1"))
     results = json.loads(json.dumps([dataclasses.asdict(one) for one in report.results]))
     assert json.loads(report.to_json()) == {
+        "schema": 1,
         "directory": str(stem / "1"),
         "handle": "google/imagenet/stem/feature_vector/1",
         "weights": "UNTRAINED: synthetic weights, for tests and demonstrations only",
+        "like": None,
         "results": results,
         "ok": True,
     }

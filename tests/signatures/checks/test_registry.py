@@ -5,7 +5,7 @@ import collections
 import pytest
 from surgery import ids
 
-from slimhub.signatures.checks import conformance, registry, running, static, tf1, tf2
+from slimhub.signatures.checks import registry, report, running, static, tf1, tf2
 from slimhub.signatures.contract import formats
 
 
@@ -33,7 +33,7 @@ def test_select():
 def test_gate():
     """Whatever has to pass before a graph is run looks at what is on disk."""
     on_disk = {check.id for check in registry.select(None, registry.STATIC)}
-    assert set(conformance.GATE) <= on_disk
+    assert set(report.GATE) <= on_disk
 
 
 def test_descriptions():
