@@ -6,10 +6,17 @@ the format of SavedModels and don't change.
 
 import tensorflow as tf
 from tensorflow.python.framework import ops
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
-__all__ = ["AutoTrackable", "CheckpointState", "create_fingerprint", "ops"]
+__all__ = [
+    "AutoTrackable",
+    "CheckpointState",
+    "convert_variables_to_constants_v2",
+    "create_fingerprint",
+    "ops",
+]
 
 # An object whose attributes are saved and loaded. Unlike `tf.Module`, it has no other attributes.
 AutoTrackable = tf.__internal__.tracking.AutoTrackable

@@ -83,7 +83,7 @@ def _provenance(
         model=model.name,
         task=promise.task,
         version=request.version,
-        contract=promise.version,
+        contract=request.contract_version,
         status=origin,
         url=checkpoint.url,
         checkpoint=checkpoint.files,

@@ -105,8 +105,9 @@ LOSS = Bound(name="loss", limit=SUM_ORDER.limit, measured=0.016)
 # Beyond these, float32 may take a loss for 0 or for infinity, as it sums the squares before it scales them.
 SMALLEST_LOSS, LARGEST_LOSS = 1e-25, 1e30
 
-# A product and a sum, each rounded once or, fused, not at all.
-RESCALING = Bound(name="rescaling", limit=2 * _EPSILON, measured=0.0)
+# A product and a sum, each rounded once or, fused, not at all; others may take a few steps more, such as
+# from [0, 1] to [0, 255], and from there to [-1, 1], whose roundings are of numbers twice as large.
+RESCALING = Bound(name="rescaling", limit=8 * _EPSILON, measured=0.0)
 
 BOUNDS = (SUM_ORDER, BATCH_STATISTICS, PARITY, UPDATE, LOSS, RESCALING)
 

@@ -12,17 +12,22 @@ import numpy as np
 
 from slimhub.signatures.checks import registry, running, static, tf1, tf2
 from slimhub.signatures.checks.bounds import Measurement
+from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.checks.registry import Check
 from slimhub.signatures.checks.report import (
     FAILED,
     GATE,
+    NOT_APPLICABLE,
     NOT_RUN,
     PASSED,
     RUNNING,
+    WARNING,
+    NotApplicableError,
     OnResult,
     Report,
     Result,
+    Unusual,
     closest,
     merge,
 )
@@ -35,6 +40,11 @@ from slimhub.support.printable import printable
 
 _OF_FORMAT = {formats.TF1_HUB.name: tf1, formats.TF2_SAVED_MODEL.name: tf2}
 
+# Why a check is not applicable at a level.
+_BEYOND = {
+    contract.DROP_IN: "asked of slimhub's own modules only",
+    contract.COMMON: "asked only where the network and the version are known",
+}
 # If one of these fails, others are not run.
 _BLOCKING = ("readable", *GATE, "loads")
 
@@ -46,6 +56,7 @@ def check(
     module: Module | str | Path,
     *,
     promise: contract.Contract | None = None,
+    expectation: Expectation | None = None,
     on_result: OnResult = lambda result: None,
 ) -> Report:
     """Run every check on a directory, which may be anything. Modules run on the CPU.
@@ -55,14 +66,17 @@ def check(
 
     Args:
       module: a directory that is said to be a module, or what reads it.
-      promise: what it is held to; None for what its own provenance says that it promises.
+      promise: what it is held to; None for what follows from the expectation.
+      expectation: what it is to be held to; None for what its own provenance claims.
       on_result: called for each check when it begins, with the status `running`, and with its result.
     """
     module = module if isinstance(module, Module) else Module(Path(module))
-    static_report = check_static(module, promise=promise, on_result=on_result)
+    static_report = check_static(
+        module, promise=promise, expectation=expectation, on_result=on_result
+    )
     if not static_report.may_run:
         return static_report
-    with ModuleUnderTest(module, promise) as subject:
+    with ModuleUnderTest(module, promise, expectation=expectation) as subject:
         return merge([static_report, check_running(subject, on_result=on_result)])
 
 
@@ -70,10 +84,11 @@ def check_static(
     module: Module,
     *,
     promise: contract.Contract | None = None,
+    expectation: Expectation | None = None,
     on_result: OnResult = lambda result: None,
 ) -> Report:
     """Run the checks that look at what is on disk; arguments as for `check`."""
-    subject = ModuleUnderTest(module, promise)
+    subject = ModuleUnderTest(module, promise, expectation=expectation)
     readable, *_ = registry.CHECKS
     results = [_run(readable, subject, None, on_result)]
     if results[0].status == PASSED:
@@ -103,9 +118,10 @@ def _report(subject: ModuleUnderTest, results: Iterable[Result]) -> Report:
     format, handle, weights = None, None, None
     # Of a format that can't be known, the planned checks are those that it would have had anyway.
     if "readable" not in results_by_id or results_by_id["readable"].status == PASSED:
-        record = subject.module.provenance
-        format, handle = subject.promise.format, printable(record.handle)
-        weights = record.weights
+        format = subject.promise.format
+        if subject.promise.exact:
+            record = subject.module.provenance
+            handle, weights = printable(record.handle), record.weights
     blocking = [
         id for id in _BLOCKING if id in results_by_id and results_by_id[id].status == FAILED
     ]
@@ -114,6 +130,7 @@ def _report(subject: ModuleUnderTest, results: Iterable[Result]) -> Report:
         directory=str(subject.module.directory),
         handle=handle,
         weights=weights,
+        like=subject.expectation.like,
         results=tuple(
             results_by_id.get(check.id, _pending(check, NOT_RUN, reason))
             for check in registry.select(format)
@@ -127,13 +144,18 @@ def _run(
     on_result(_pending(check, RUNNING))
     own = _OF_FORMAT[format.name].CHECKS if format else {}
     functions = {**static.CHECKS, **running.CHECKS, **own}
-    result = _result(check, functions[check.id], subject)
+    if format is not None and subject.promise.level not in check.levels:
+        result = _pending(check, NOT_APPLICABLE, _BEYOND[subject.promise.level])
+    else:
+        result = _result(check, functions[check.id], subject)
     on_result(result)
     return result
 
 
 def _result(check: Check, function: Callable, subject: ModuleUnderTest) -> Result:
-    problems, measurements = [], []
+    problems: list[str] = []
+    measurements: list[Measurement] = []
+    unusual = True
     try:
         # NaN is a finding of its check, and needs no warning.
         with cpu.run_on_cpu(), np.errstate(invalid="ignore", over="ignore"):
@@ -142,14 +164,19 @@ def _result(check: Check, function: Callable, subject: ModuleUnderTest) -> Resul
                     measurements.append(finding)
                 if not (isinstance(finding, Measurement) and finding.ok):
                     problems.append(printable(str(finding)))
+                    unusual = unusual and isinstance(finding, Unusual)
+    except NotApplicableError as error:
+        return _pending(check, NOT_APPLICABLE, str(error))
     except UnreadableError as error:
+        unusual = False
         problems.append(printable(str(error)))
     except Exception as error:  # A module may be broken in ways that no check foresees.
+        unusual = False
         problems.append(printable(f"the check itself failed: {execution.describe(error)}"))
     more = len(problems) - _MOST_PROBLEMS
     if more > 0:
         problems[_MOST_PROBLEMS:] = [f"and {more} more"]
-    status = FAILED if problems else PASSED
+    status = (WARNING if unusual else FAILED) if problems else PASSED
     return Result(
         id=check.id,
         description=check.description,

@@ -9,8 +9,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.signatures.checks import bounds
+from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.contract import contract
-from slimhub.signatures.contract.network import NetworkContract
+from slimhub.signatures.graphs.inference_graph import InferenceGraph, frozen
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.execution import RunningGraph, RunningObject, load
 from slimhub.signatures.module.module import Module
@@ -21,9 +22,9 @@ class ModuleUnderTest:
 
     Attributes:
       module: the directory.
-      promise: what it is held to; if none is given, what its own provenance says.
+      expectation: what it is held to.
+      promise: the contract that follows from that, if it is not given.
       modes: those in which it is run; if none are given, all that are promised.
-      frozen: the contract of its network; None looks it up by the name in the provenance.
       served: what its signatures for inference gave in a session, arrays by name and output key.
     """
 
@@ -33,12 +34,12 @@ class ModuleUnderTest:
         promise: contract.Contract | None = None,
         *,
         modes: tuple[contract.Mode, ...] | None = None,
-        frozen: NetworkContract | None = None,
+        expectation: Expectation | None = None,
     ):
         self.module = module
         self._promise = promise
         self._modes = modes
-        self.frozen = frozen
+        self.expectation = expectation or Expectation()
         self._graphs: dict[str, RunningGraph] = {}
         self._objects: dict[str, RunningObject] = {}
         self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
@@ -48,7 +49,12 @@ class ModuleUnderTest:
 
     @functools.cached_property
     def promise(self) -> contract.Contract:
-        return self._promise or self.module.promise(frozen=self.frozen)
+        return self._promise or self.expectation.promise(self.module)
+
+    @property
+    def level(self) -> str:
+        """How strictly it is held to its contract, one of `contract.LEVELS`; known before it is read."""
+        return self._promise.level if self._promise else self.expectation.level
 
     @property
     def modes(self) -> tuple[contract.Mode, ...]:
@@ -92,16 +98,35 @@ class ModuleUnderTest:
     def run_graph(self, mode: contract.Mode) -> RunningGraph:
         """Load the meta graph of a mode into a session, once."""
         if mode.label not in self._graphs:
-            session = load(self.module.directory, tags=mode.tags)
+            session = load(self.module.directory, tags=mode.tags, signatures=mode.signatures)
             self._graphs[mode.label] = self._sessions.enter_context(session)
         return self._graphs[mode.label]
 
     def run_object(self, mode: contract.Mode) -> RunningObject:
         """Return the object that TensorFlow 2 loads, in a mode."""
         if mode.label not in self._objects:
-            running = RunningObject(self.loaded, promise=self.promise, mode=mode)
+            running = RunningObject(self.loaded, mode=mode)
             self._objects[mode.label] = running
         return self._objects[mode.label]
+
+    @contextlib.contextmanager
+    def flat_graph(self, mode: contract.Mode) -> Iterator[InferenceGraph]:
+        """Yield the graph of a mode without functions; in TensorFlow 2, of inference only."""
+        main = self.promise.format.main
+        if not self.promise.format.callable:
+            graph = self.run_graph(mode)
+            signature = graph.meta_graph.signature_def[main]
+            yield InferenceGraph(
+                graph.session,
+                images=signature.inputs["images"].name,
+                outputs={key: info.name for key, info in signature.outputs.items()},
+            )
+            return
+        assert not mode.training
+        call = self.run_object(mode).function(next(call.name for call in mode.calls))
+        images = tf.TensorSpec(self.promise.images.shape, self.promise.images.dtype)
+        with frozen(lambda images: call(images, None), image_type=images) as flat:
+            yield flat
 
     def outputs(self, mode: contract.Mode, *, batch: int):
         """Run the module in a mode on `images` of the default size, once."""

@@ -5,7 +5,7 @@ Knows nothing of TensorFlow, so that the list is printed at once.
 
 import dataclasses
 
-from slimhub.signatures.contract import formats
+from slimhub.signatures.contract import contract, formats
 
 STATIC, LOAD, RUN = STAGES = ("static", "load", "run")
 
@@ -21,12 +21,14 @@ class Check:
       id: as in reports, in JSON and in tests.
       stage: `static` reads what is on disk, `load` loads the module, `run` runs it.
       formats: names of the formats whose modules it belongs to.
+      levels: those of `contract.LEVELS` at which modules are held to it.
       description: what a module keeps that passes it, in a sentence.
     """
 
     id: str
     stage: str
     formats: tuple[str, ...]
+    levels: tuple[str, ...]
     description: str
 
 
@@ -59,7 +61,6 @@ _DESCRIPTIONS = {
         "assets": "What is loaded has the file that names the classes, where that is promised, as `labels`.",
         "networks": "It has the network once for inference and once for training, with every batch norm and its updates.",
         "dropout": "In training, dropout acts on what it should; nothing else is random.",
-        "image-range": "Images in [0, 1] are rescaled in the graph to what the network was trained on.",
         "regularization-losses": "There is one L2 loss for each regularized kernel, of that kernel alone.",
     },
     LOAD: {
@@ -73,6 +74,7 @@ _DESCRIPTIONS = {
         "batch-independence": "At inference, what comes out for an image does not depend on the other images of its batch.",
         "image-sizes": "It takes images of any size from the smallest on, or of its fixed size only.",
         "calls-agree": "All signatures and calls of a mode give the same tensors, called or in a session, and move moving averages alike.",
+        "logits": "Classification gives logits, and no probabilities.",
         "loss-values": "Each loss is the weight decay times half the squared norm of its kernel.",
         "image-range": "Images in [0, 1] are rescaled in the graph to what the network was trained on.",
         "moving-averages": "Training moves moving averages by (1 - momentum) * (batch statistic - old), once; nothing else moves.",
@@ -80,20 +82,36 @@ _DESCRIPTIONS = {
     },
 }
 # Those of modules of one format only.
-_ONLY = {
+_ONLY: dict[str, dict[str, tuple[str, ...]]] = {
     _TF1: {
         STATIC: (
             *("format-marker", "tensor-names", "signature-feeds", "supported-collections"),
             *("update-ops", "attachment", "attributes"),
         ),
-        RUN: ("image-range",),
     },
     _TF2: {
-        STATIC: ("calls", "assets", "networks", "image-range"),
+        STATIC: ("calls", "assets", "networks"),
         LOAD: ("serving",),
         RUN: ("calls-agree", "inference-statistics"),
     },
 }
+
+
+# What only modules of slimhub's own are held to,
+_EXACT = frozenset().union(
+    ("checksums", "provenance", "parameters", "attributes", "assets", "networks")
+)
+# and what belongs to a network and a version that are known.
+_OF_A_NETWORK = frozenset().union(
+    ("tensor-names", "labels", "image-range", "regularization-losses"),
+    ("serving", "calls-agree", "inference-statistics"),
+)
+
+
+def _levels(id: str) -> tuple[str, ...]:
+    if id in _EXACT:
+        return (contract.EXACT,)
+    return (contract.EXACT, contract.DROP_IN) if id in _OF_A_NETWORK else contract.LEVELS
 
 
 def _formats(stage: str, id: str) -> tuple[str, ...]:
@@ -102,7 +120,13 @@ def _formats(stage: str, id: str) -> tuple[str, ...]:
 
 
 CHECKS = tuple(
-    Check(id=id, stage=stage, formats=_formats(stage, id), description=description)
+    Check(
+        id=id,
+        stage=stage,
+        formats=_formats(stage, id),
+        levels=_levels(id),
+        description=description,
+    )
     for stage, descriptions in _DESCRIPTIONS.items()
     for id, description in descriptions.items()
 )

@@ -107,6 +107,14 @@ class Report:
         return json.dumps({"schema": SCHEMA, **record, "ok": self.ok}, indent=2, allow_nan=False)
 
 
+class NotApplicableError(Exception):
+    """Raised by a check that does not concern the module; the message says why."""
+
+
+class Unusual(str):
+    """A finding that is a warning, and no failure."""
+
+
 # Called for each check when it begins, with the status `running`, and with its result.
 OnResult = Callable[[Result], None]
 

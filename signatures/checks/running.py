@@ -12,6 +12,7 @@ import tensorflow as tf
 from slimhub.signatures.checks import bounds
 from slimhub.signatures.checks.bounds import Measurement, difference
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
+from slimhub.signatures.checks.report import NotApplicableError
 from slimhub.signatures.contract import contract
 from slimhub.signatures.contract.network import TensorSpec, tensor_type
 from slimhub.signatures.module import execution
@@ -91,6 +92,43 @@ def image_sizes(subject: ModuleUnderTest) -> Problems:
                 yield from _not_finite(where, outputs)
 
 
+def prepared_images(subject: ModuleUnderTest) -> Findings:
+    """Run inference up to what enters the first layers, and compare it with the rescaled images."""
+    network, images = subject.promise.network, subject.images(batch=1)
+    expected = network.input_scale * images - np.array(network.input_offsets, np.float32)
+    for mode in subject.modes:
+        if mode.training and subject.promise.format.callable:
+            continue  # What updates variables can't be frozen; `calls-agree` compares the features.
+        with subject.flat_graph(mode) as graph:
+            tensors = graph.prepared_images()
+            if not tensors:
+                yield f"{mode.label}: no layer reads the images"
+            for tensor in tensors:
+                yield bounds.RESCALING.measure(
+                    f"{mode.label} {tensor}, which enters a first layer, beside {network.rescaling}",
+                    difference(graph.run(tensor, images), expected),
+                )
+
+
+def logits(subject: ModuleUnderTest) -> Problems:
+    """Look for operations that make probabilities, and for outputs that are some."""
+    if subject.promise.task != "classification":
+        raise NotApplicableError("the module does not classify")
+    for mode in subject.modes:
+        if mode.training:
+            continue
+        with subject.flat_graph(mode) as graph:
+            for operation in graph.probabilities_behind(graph.outputs["default"]):
+                yield f"{mode.label}: expected logits, got what {operation} gives"
+        outputs = subject.outputs(mode, batch=2)
+        for one in mode.applied:
+            for key, spec in one.outputs.items():
+                if spec == subject.promise.network.logits and _are_probabilities(
+                    outputs[one.name][key]
+                ):
+                    yield f"{mode.label} {one.name} {key}: expected logits, got numbers that sum up to 1"
+
+
 CHECKS = {
     "loads": loads,
     "output-shapes": output_shapes,
@@ -110,6 +148,12 @@ def moved(where: str, when: str, before, after) -> Problems:
     for name in sorted(before):
         if not execution.same(before[name], after[name]):
             yield f"{where} {name}: expected it to stay when {when}, it moved"
+
+
+def wrong_scalar(where: str, found) -> Problems:
+    """Look for a loss that is no finite scalar."""
+    if np.shape(found) != () or not np.isfinite(found):
+        yield f"{where}: expected a finite scalar, got {found}"
 
 
 def measured_loss(
@@ -152,6 +196,15 @@ def measured_update(
 def _main(outputs: Mapping[str, np.ndarray]) -> str:
     """Return the key `default`, or the only one."""
     return "default" if "default" in outputs else next(iter(outputs))
+
+
+def _are_probabilities(logits: np.ndarray) -> bool:
+    """Return whether the rows sum up to 1, though not all the same: of two classes, logits may do so, too."""
+    sums = logits.sum(axis=-1, dtype=np.float64)
+    # A sum of n roundings; larger numbers than 1 can't be among them.
+    close = np.abs(sums - 1) <= logits.shape[-1] * np.finfo(np.float32).eps
+    different = not np.array_equal(logits[0], logits[-1])
+    return bool(logits.shape[-1] > 2 and np.all(logits >= 0) and close.all() and different)
 
 
 def _fits(array: np.ndarray, spec: TensorSpec) -> bool:

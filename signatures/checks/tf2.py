@@ -14,12 +14,20 @@ from tensorflow.core.protobuf import saved_object_graph_pb2
 
 from slimhub.signatures.checks import agreement, bounds
 from slimhub.signatures.checks.bounds import Measurement, difference
-from slimhub.signatures.checks.dropout import wrong_dropout
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
-from slimhub.signatures.checks.running import measured_loss, measured_update, moved
-from slimhub.signatures.checks.static import wrong_variables
+from slimhub.signatures.checks.report import NotApplicableError
+from slimhub.signatures.checks.running import (
+    logits,
+    measured_loss,
+    measured_update,
+    moved,
+    prepared_images,
+    wrong_scalar,
+)
+from slimhub.signatures.checks.static import wrong_losses, wrong_variables
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.contract.network import MOVING_AVERAGES, RESCALING
+from slimhub.signatures.graphs.dropout import wrong_dropout
 from slimhub.signatures.module import execution
 from slimhub.signatures.module.directory import UnreadableError, differences
 from slimhub.signatures.module.module import dependents, type_of
@@ -42,7 +50,10 @@ def variables(subject: ModuleUnderTest) -> Problems:
     """Compare the variables on disk with those of the object."""
     network, on_disk = subject.promise.network, subject.module.variables
     objects = Objects(subject.meta_graph)
-    yield from wrong_variables(network, on_disk)
+    yield from wrong_variables(subject.promise, on_disk)
+    if not subject.promise.exact:
+        yield from _wrong_members(subject, objects)
+        return
     counts = {
         "variables": len(network.variables),
         "trainable_variables": len(network.trainable),
@@ -75,6 +86,9 @@ def calls(subject: ModuleUnderTest) -> Problems:
                 yield f"{call.name}: there is no function {call.function}"
                 continue
             found = _arguments(function)
+            if not subject.promise.exact:
+                yield from _wrong_arguments(call, *found)
+                continue
             arguments = ["inputs", *call.defaults], tuple(call.defaults.values())
             if found != arguments:
                 yield f"{call.name}: expected the arguments {arguments[0]} with the defaults {arguments[1]}, got {found[0]} with {found[1]}"
@@ -122,6 +136,8 @@ def networks(subject: ModuleUnderTest) -> Problems:
 
 def dropout(subject: ModuleUnderTest) -> Problems:
     """Find where random numbers enter the networks, and which calls draw any."""
+    if not subject.promise.exact:
+        raise NotApplicableError("the functions of others may be of any form; see calls-agree")
     for function, outputs in _outputs_of_networks(subject):
         nodes = {node.name: node for node in function.node_def}
         dropped = subject.promise.network.random_in_training if is_training(function) else ()
@@ -138,8 +154,13 @@ def dropout(subject: ModuleUnderTest) -> Problems:
                     yield f"{call.name}: expected random numbers in it: {expected}, got {drawn}"
 
 
-def image_range(subject: ModuleUnderTest) -> Problems:
+def image_range(subject: ModuleUnderTest) -> Findings:
     """Compare the rescaling in each network, and look for operations that read images before it."""
+    if not subject.promise.exact:
+        yield from prepared_images(subject)
+        return
+    if not subject.runs_inference:
+        return
     network = subject.promise.network
     constants = [
         np.array(network.input_scale, np.float32),
@@ -179,22 +200,17 @@ def image_range(subject: ModuleUnderTest) -> Problems:
 
 def regularization_losses(subject: ModuleUnderTest) -> Problems:
     """Compare the variables behind each loss."""
-    expected = subject.promise.network.regularized
-    kernels = list(_kernels(subject))
-    if len(kernels) != len(expected):
-        yield f"expected {len(expected)}, got {len(kernels)}"
-    for index, names in enumerate(kernels):
-        if len(names) != 1:
-            yield f"number {index}: expected a loss of one variable, got one of {', '.join(names) or 'none'}"
-        elif names[0] not in expected:
-            yield f"number {index}: expected the loss of a kernel, got that of {names[0]}"
-    counts = collections.Counter(name for names in kernels for name in names)
-    yield from (f"{name} has {count} losses" for name, count in sorted(counts.items()) if count > 1)
+    kernels = {f"number {index}": names for index, names in enumerate(_kernels(subject))}
+    yield from wrong_losses("{serve}", kernels, subject.promise.network.regularized)
 
 
 def loss_values(subject: ModuleUnderTest) -> Findings:
     """Compute each loss from its kernel on disk, and compare."""
     if not subject.runs_inference:
+        return
+    if subject.promise.level == contract.COMMON:
+        for index, loss in enumerate(getattr(subject.loaded, "regularization_losses", ())):
+            yield from wrong_scalar(f"regularization_losses[{index}]", loss().numpy())
         return
     for names, loss in zip(_kernels(subject), subject.loaded.regularization_losses, strict=True):
         kernels = [subject.module.read_variable(name) for name in names]
@@ -203,6 +219,9 @@ def loss_values(subject: ModuleUnderTest) -> Findings:
 
 def moving_averages(subject: ModuleUnderTest) -> Findings:
     """Apply each signature with two momenta, and compare all variables before and after."""
+    if subject.promise.level == contract.COMMON:
+        yield from _moved_variables(subject)
+        return
     images = subject.images(batch=2)
     for mode in subject.modes:
         module = subject.run_object(mode)
@@ -234,7 +253,8 @@ def inference_statistics(subject: ModuleUnderTest) -> Findings:
             found, nudged = inference.run(image), inference.run(bounds.move_by_one_ulp(image))
         dropped = subject.promise.network.random_in_training
         for signature in mode.applied:
-            name = signature.name.removesuffix("_with_bn_hparams")
+            # The same at inference.
+            name = signature.name.removesuffix("_with_bn_hparams").replace("=True", "=False", 1)
             for key, spec in sorted(signature.outputs.items()):
                 if spec.name in dropped:
                     continue
@@ -252,6 +272,7 @@ CHECKS = {
     "networks": networks,
     "dropout": dropout,
     "image-range": image_range,
+    "logits": logits,
     "regularization-losses": regularization_losses,
     "loss-values": loss_values,
     "moving-averages": moving_averages,
@@ -266,6 +287,51 @@ def _arguments(function: saved_object_graph_pb2.SavedFunction) -> tuple:
     if not isinstance(spec, dict):
         raise UnreadableError(f"expected a description of arguments, got {spec}")
     return spec.get("args"), spec.get("defaults") or ()
+
+
+def _wrong_arguments(call: contract.Call, names, defaults) -> Problems:
+    """Look for arguments of a call that are missing, or have other defaults; there may be more."""
+    given = dict(zip(reversed(names or ()), reversed(defaults), strict=False))
+    for name, default in call.defaults.items():
+        if name not in given:
+            yield f"{call.name}: expected the argument {name} with the default {default}, got {given}"
+        elif given[name] != default:
+            yield f"{call.name}: expected {default} as the default of {name}, got {given[name]}"
+
+
+def _wrong_members(subject: ModuleUnderTest, objects: Objects) -> Problems:
+    """Look for variables that the lists of the object lack, and for others that train."""
+    members = {
+        kind: [node.variable.name for node in objects.members(kind)]
+        for kind in ("variables", "trainable_variables")
+    }
+    every, trainable = map(set, members.values())
+    yield from differences("variable on disk", every, every & set(subject.module.variables))
+    if subject.promise.level == contract.COMMON:
+        yield from (
+            f"{name} trains, and is none of `variables`" for name in sorted(trainable - every)
+        )
+        return
+    expected = set(subject.promise.network.variables)
+    yield from differences("variables:", expected, every & expected)
+    yield from differences(
+        "trainable_variables:", set(subject.promise.network.trainable), trainable
+    )
+
+
+def _moved_variables(subject: ModuleUnderTest) -> Problems:
+    """Call the object in each mode, and look for variables that move and should not."""
+    images = tf.constant(subject.images(batch=2))
+    every = [*getattr(subject.loaded, "variables", ())]
+    trainable = [*getattr(subject.loaded, "trainable_variables", ())]
+    for mode in subject.modes:
+        fixed = trainable if mode.training else every
+        before = [variable.numpy() for variable in fixed]
+        for call in mode.calls:
+            subject.run_object(mode).function(call.name)(images, None)
+        for variable, old in zip(fixed, before, strict=True):
+            if not execution.same(old, variable.numpy()):
+                yield f"{mode.label} {variable.name}: expected it to stay when applied, it moved"
 
 
 def _traces(objects: Objects, call: contract.Call) -> dict[str, tuple[str, object]]:

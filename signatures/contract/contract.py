@@ -14,8 +14,8 @@ from slimhub.signatures.contract.versions import BATCH_NORM_MOMENTUM, VERSIONS
 
 TASKS = ("classification", "feature_vector")
 # How strictly a module is held to its contract: slimhub's own to all of it, and to nothing beyond it; a
-# drop-in for a published module to what users of that rely on.
-EXACT, DROP_IN = LEVELS = ("exact", "drop-in")
+# drop-in for a published module to what users of that rely on; any other to the common image signatures.
+EXACT, DROP_IN, COMMON = LEVELS = ("exact", "drop-in", "common")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,8 @@ class Mode:
     @property
     def applied(self) -> tuple["Signature | Call", ...]:
         """Return the signatures of the mode or, if none gives all outputs, the calls that do."""
-        most = max(len(one.outputs) for one in (*self.signatures, *self.calls))
+        every: tuple[Signature | Call, ...] = (*self.signatures, *self.calls)
+        most = max(len(one.outputs) for one in every)
         if any(len(signature.outputs) == most for signature in self.signatures):
             return self.signatures
         return tuple(call for call in self.calls if len(call.outputs) == most)
@@ -95,7 +96,7 @@ class Contract:
 
     Attributes:
       level: one of `LEVELS`.
-      version: version of the contract.
+      version: version of the contract; None for the common signatures.
       task: one of `TASKS`.
       format: format of the module's files.
       network: the contract of the network, of the module's task and number of classes.
@@ -108,7 +109,7 @@ class Contract:
     """
 
     level: str
-    version: int
+    version: int | None
     task: str
     format: Format
     network: NetworkContract

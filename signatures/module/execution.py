@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from slimhub.signatures.contract import contract
+from slimhub.signatures.contract import contract, versions
 from slimhub.signatures.contract.network import MOVING_AVERAGES
 from slimhub.support import cpu
 
@@ -31,15 +31,34 @@ class RunningGraph:
       meta_graph: the `MetaGraphDef` that was loaded.
     """
 
-    def __init__(self, session: tf.compat.v1.Session, meta_graph):
+    def __init__(
+        self,
+        session: tf.compat.v1.Session,
+        meta_graph,
+        signatures: tuple[contract.Signature, ...] = (),
+    ):
         self.session = session
         self.graph = session.graph
         self.meta_graph = meta_graph
+        found = meta_graph.signature_def
+        self._signatures = {one.name: one for one in signatures if one.name in found}
+
+    def feeds(self, images: np.ndarray, *, momentum: float | None = None) -> dict[str, np.ndarray]:
+        """Return what feeds all signatures, by the names of the tensors; they may share these."""
+        given = {"images": images}
+        if momentum is not None:
+            given["batch_norm_momentum"] = np.array(momentum, np.float32)
+        return {
+            info.name: given[key]
+            for name in self._signatures
+            for key, info in self.meta_graph.signature_def[name].inputs.items()
+            if key in given
+        }
 
     def run(
         self, images: np.ndarray, *, extra_feeds: Mapping[str, np.ndarray] | None = None
     ) -> dict[str, dict[str, np.ndarray]]:
-        """Apply all signatures in one run. They share one network.
+        """Apply all signatures in one run, and return the promised outputs. They share one network.
 
         Args:
           images: float32 `[batch, height, width, 3]`, RGB in [0, 1].
@@ -48,13 +67,15 @@ class RunningGraph:
         Returns:
           Output arrays by signature and output key.
         """
-        signatures = self.meta_graph.signature_def
-        feeds = {signatures[name].inputs["images"].name: images for name in signatures}
         fetches = {
-            name: {key: info.name for key, info in signatures[name].outputs.items()}
-            for name in sorted(signatures)
+            name: {
+                key: info.name
+                for key, info in self.meta_graph.signature_def[name].outputs.items()
+                if key in promised.outputs
+            }
+            for name, promised in sorted(self._signatures.items())
         }
-        return self.session.run(fetches, {**feeds, **(extra_feeds or {})})
+        return self.session.run(fetches, {**self.feeds(images), **(extra_feeds or {})})
 
     def differing(
         self, arrays: Mapping[str, np.ndarray], tensors: Mapping[str, tf.Tensor]
@@ -90,15 +111,22 @@ def without_grappler() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def load(directory: Path, *, tags: tuple[str, ...]) -> Iterator[RunningGraph]:
+def load(
+    directory: Path, *, tags: tuple[str, ...], signatures: tuple[contract.Signature, ...] = ()
+) -> Iterator[RunningGraph]:
     """Load the meta graph with exactly these tags, and close its session when the block ends.
+
+    Args:
+      directory: of the module.
+      tags: its tag set.
+      signatures: those that are to be applied.
 
     Raises whatever TensorFlow raises for a module that it can't load.
     """
     # Not entered, because its graph must not become the default one.
     with contextlib.closing(session(tf.Graph())) as opened:
         meta_graph = tf.compat.v1.saved_model.loader.load(opened, list(tags), str(directory))
-        yield RunningGraph(opened, meta_graph)
+        yield RunningGraph(opened, meta_graph, signatures)
 
 
 class RunningObject:
@@ -109,15 +137,20 @@ class RunningObject:
       weights: all other variables by name.
     """
 
-    def __init__(self, loaded, *, promise: contract.Contract, mode: contract.Mode):
-        variables = {variable.name.removesuffix(":0"): variable for variable in loaded.variables}
+    def __init__(self, loaded, *, mode: contract.Mode):
+        found = getattr(loaded, "variables", ())
+        variables = {variable.name.removesuffix(":0"): variable for variable in found}
         names = {name for name in variables if name.endswith(MOVING_AVERAGES)}
         self.averages = {name: variables[name] for name in sorted(names)}
         self.weights = {name: variables[name] for name in sorted(variables.keys() - names)}
         self._on_disk = self.read(self.averages)
         ways: tuple[contract.Signature | contract.Call, ...] = (*mode.signatures, *mode.calls)
-        self._functions = {one.name: _function(loaded, one, promise) for one in ways}
+        self._functions = {one.name: _function(loaded, one) for one in ways}
         self._applied = {one.name: self._functions[one.name] for one in mode.applied}
+
+    def function(self, name: str):
+        """Return a signature or call as a function of images and momentum that returns tensors by key."""
+        return self._functions[name]
 
     def run(self, images: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
         """Run everything in `mode.applied`, without changing the moving averages.
@@ -200,14 +233,16 @@ class RunningObject:
         return {name: variable.numpy() for name, variable in variables.items()}
 
 
-def _function(loaded, applied: contract.Signature | contract.Call, promise: contract.Contract):
+def _function(loaded, applied: contract.Signature | contract.Call):
     """Return a function of images and momentum that runs a signature or a call, and returns a dictionary."""
 
     if isinstance(applied, contract.Signature):
 
         def apply_signature(images, momentum):
-            tensors = {promise.images: images, promise.momentum_input: momentum}
-            inputs = {key: tensors[spec] for key, spec in applied.inputs.items()}
+            inputs = {
+                key: momentum if spec == versions.BATCH_NORM_MOMENTUM else images
+                for key, spec in applied.inputs.items()
+            }
             return loaded.signatures[applied.name](**inputs)
 
         return apply_signature

@@ -1,0 +1,104 @@
+"""What a module is to be held to: its own provenance, or somebody's wish."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+from slimhub.signatures.contract import contract as contracts
+from slimhub.signatures.contract import network, versions
+from slimhub.signatures.contract.network import NetworkContract
+from slimhub.signatures.graphs.common import common_contract
+from slimhub.signatures.module import class_names
+from slimhub.signatures.module.module import Module
+
+# The interfaces that `like` may name in place of a handle, and their tasks.
+INTERFACES = {f"image_{task}": task for task in contracts.TASKS}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What a module is to be held to.
+
+    Attributes:
+      like: a handle, `google/imagenet/inception_v1/classification/3`, for which the module is to be a
+        drop-in; or one of `INTERFACES`; None for what its own provenance claims.
+      contract: file of the network's contract; None looks it up by the network's name.
+      classes: number of classes; None for that of the module's own class names or, without any, of the
+        network. Only with a handle.
+    """
+
+    like: str | None = None
+    contract: Path | None = None
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError`, which says what makes no sense, or `OSError` if the file can't be read."""
+        _ = self.network
+        if self.like is None:
+            if self.classes is not None:
+                raise ValueError("classes: expected a handle to be like, got none")
+        elif self.like in INTERFACES:
+            if self.classes is not None or self.contract is not None:
+                raise ValueError(
+                    f"{self.like} is an interface of any network and number of classes"
+                )
+        else:
+            _ = self._handle
+
+    @functools.cached_property
+    def network(self) -> NetworkContract | None:
+        """The contract of the network, if it is known without the module."""
+        if self.contract is not None:
+            return network.load(self.contract)
+        if self.like is None or self.like in INTERFACES:
+            return None
+        name, _, _ = self._handle
+        return network.get(name)
+
+    @property
+    def level(self) -> str:
+        """One of `contract.LEVELS`."""
+        if self.like is None:
+            return contracts.EXACT
+        return contracts.COMMON if self.like in INTERFACES else contracts.DROP_IN
+
+    @functools.cached_property
+    def _handle(self) -> tuple[str, str, int]:
+        """The network, the task and the version that the handle ends with."""
+        name, task, version = ["", "", *(self.like or "").split("/")][-3:]
+        known = self.contract is not None or name in network.names()
+        versions_known = [str(number) for number in versions.VERSIONS]
+        if not known or task not in contracts.TASKS or version not in versions_known:
+            raise ValueError(
+                f"expected a handle that ends with NETWORK/TASK/VERSION, or one of {', '.join(INTERFACES)}; "
+                f"networks: {', '.join(network.names())}; tasks: {', '.join(contracts.TASKS)}; "
+                f"versions: {', '.join(versions_known)}; got {self.like!r}"
+            )
+        return name, task, int(version)
+
+    def promise(self, module: Module) -> contracts.Contract:
+        """Return the contract that a module is held to. Raise `UnreadableError`."""
+        if self.like is None:
+            return module.promise(frozen=self.network)
+        if self.like in INTERFACES:
+            return common_contract(module, INTERFACES[self.like])
+        assert self.network is not None
+        _, task, version = self._handle
+        names = self._class_names(module, versions.VERSIONS[version].format.labels)
+        return contracts.promise(
+            version=version,
+            task=task,
+            network=self.network,
+            num_classes=self.classes or (names and len(names)) or None,
+            labels=task == "classification" and names is not None,
+            level=self.level,
+        )
+
+    def _class_names(self, module: Module, path: str) -> tuple[str, ...] | None:
+        if path not in module.files:
+            return None
+        try:
+            return class_names.parse(module.read(path, most=class_names.MOST_BYTES))
+        except ValueError:
+            # The check `labels` says why.
+            return ()

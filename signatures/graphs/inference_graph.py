@@ -1,0 +1,104 @@
+"""The graph of inference, flat: whatever names a module gives, it can be searched and run up to any tensor."""
+
+import collections
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
+
+from slimhub.signatures.module import execution
+from slimhub.support import tf_private
+
+# Operations that weigh their inputs: before the first of them, images are only prepared.
+_LAYERS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMulV2", "Einsum")
+# Operations that move the images' values, and change none.
+_MOVES = ("Pad", "PadV2", "MirrorPad", "Transpose", "Identity")
+# Operations that make probabilities of logits.
+_PROBABILITIES = ("Softmax", "Sigmoid")
+
+
+class InferenceGraph:
+    """A graph without functions.
+
+    Attributes:
+      images: name of the tensor that images are fed to.
+      outputs: names of tensors by output key.
+    """
+
+    def __init__(self, session: tf.compat.v1.Session, *, images: str, outputs: Mapping[str, str]):
+        self.images, self.outputs = images, outputs
+        self._session = session
+        self._nodes = {node.name: node for node in session.graph.as_graph_def().node}
+
+    def run(self, tensor: str, images: np.ndarray) -> np.ndarray:
+        """Run the graph up to a tensor on float32 images, `[batch, height, width, 3]`."""
+        return self._session.run(tensor, {self.images: images})
+
+    def prepared_images(self) -> list[str]:
+        """Return the names of the tensors that the first layers take, before any padding, sorted."""
+        readers = collections.defaultdict(list)
+        for node in self._nodes.values():
+            for tensor in _tensors(node):
+                readers[_operation(tensor)].append(node)
+        found, seen, waiting = set(), set(), [_operation(self.images)]
+        while waiting:
+            name = waiting.pop()
+            for node in readers[name]:
+                if node.op in _LAYERS:
+                    if _operation(node.input[0]) == name:
+                        found.add(self._before_moves(node.input[0]))
+                elif node.name not in seen:
+                    seen.add(node.name)
+                    waiting.append(node.name)
+        return sorted(found)
+
+    def probabilities_behind(self, tensor: str) -> list[str]:
+        """Return the operations after the last layer before a tensor that make probabilities, sorted."""
+        nodes = after_last_layer(self._nodes, tensor)
+        return sorted(node.name for node in nodes if node.op in _PROBABILITIES)
+
+    def _before_moves(self, tensor: str) -> str:
+        while (node := self._nodes[_operation(tensor)]).op in _MOVES and node.input:
+            tensor = node.input[0]
+        return tensor if ":" in tensor else f"{tensor}:0"
+
+
+@contextlib.contextmanager
+def frozen(call: Callable, *, image_type: tf.TensorSpec) -> Iterator[InferenceGraph]:
+    """Trace a function of images, and inline all functions that it calls; variables become constants.
+
+    Args:
+      call: function that returns a dictionary of tensors.
+      image_type: of the images.
+    """
+    traced = tf.function(call).get_concrete_function(image_type)
+    keys = sorted(traced.structured_outputs)
+    flat = tf_private.convert_variables_to_constants_v2(traced)
+    names = [tensor.name for tensor in flat.outputs]
+    with contextlib.closing(execution.session(flat.graph)) as session:
+        outputs = dict(zip(keys, names, strict=True))
+        yield InferenceGraph(session, images=flat.inputs[0].name, outputs=outputs)
+
+
+def after_last_layer(
+    nodes: Mapping[str, node_def_pb2.NodeDef], tensor: str
+) -> Iterator[node_def_pb2.NodeDef]:
+    """Yield the operations that a tensor depends on, back to the last layers before it."""
+    seen, waiting = set(), [_operation(tensor)]
+    while waiting:
+        name = waiting.pop()
+        if name in nodes and name not in seen and nodes[name].op not in _LAYERS:
+            seen.add(name)
+            yield nodes[name]
+            waiting.extend(map(_operation, _tensors(nodes[name])))
+
+
+def _tensors(node: node_def_pb2.NodeDef) -> list[str]:
+    """Return the names of the tensors that an operation takes, without its control inputs."""
+    return [name for name in node.input if not name.startswith("^")]
+
+
+def _operation(tensor: str) -> str:
+    return tensor.split(":")[0]
