@@ -11,6 +11,7 @@ from google.protobuf import message
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.contract.network import NetworkContract, TensorSpec
 from slimhub.signatures.module import hub_protos
+from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module, collection
 from slimhub.signatures.module.objects import Objects, to_python
 
@@ -64,6 +65,11 @@ def _tf1(module: Module, task: str) -> contract.Contract:
 
 def _tf2(module: Module, task: str) -> contract.Contract:
     [meta_graph, *_] = module.saved_model.meta_graphs
+    if not meta_graph.object_graph_def.nodes:
+        raise UnreadableError(
+            f"expected {formats.FORMAT_MARKER}, as in the {formats.TF1_HUB.name} format, or an object to call, "
+            "as TensorFlow 2 saves; got neither"
+        )
     function = Objects(meta_graph).function("__call__")
     arguments, size = (), None
     if function is not None:
