@@ -68,7 +68,11 @@ def run(
 def command(
     environment: Environment, name: str, *arguments, cwd: Path | None = None, timeout: float = 300
 ) -> str:
-    """Runs a command of the environment's, and gives what it prints; it must exit with 0."""
+    """Runs a command of the environment's, which is made if it is not there; gives what it prints.
+
+    It must exit with 0.
+    """
+    environment.python()
     # Where programs find `job`; nothing of this process.
     variables = {**os.environ, "PYTHONPATH": str(PROGRAMS), "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
