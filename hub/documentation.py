@@ -37,11 +37,6 @@ def markdown(
     """
     record, promise = entry.record, entry.promise
     module_url = f"{url}/{entry.handle}"
-    try:
-        model = catalog.get(record.model)
-    except KeyError:
-        # A later release, which has more networks, may have exported it.
-        model = None
     names = _class_names(entry, promise)
     digits = len(str(len(names)))
     warning, _, meaning = record.weights.partition(": ")
@@ -51,7 +46,7 @@ def markdown(
         record=record,
         promise=promise,
         network=promise.network,
-        model=model,
+        model=catalog.get(record.model),
         warning=warning if meaning else None,
         meaning=meaning,
         published=record.status in PUBLISHED,

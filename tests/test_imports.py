@@ -13,7 +13,7 @@ BELOW_EXPORT = {"models", "signatures.checks", *BELOW_ROOMS, *BELOW_CHECKS}
 ROOMS = {
     "support": set(),
     "models": {"support"},
-    "signatures.contract": set(),
+    "signatures.contract": {"support"},
     "signatures.module": {"signatures.contract", "support"},
     "signatures.checks": BELOW_CHECKS,
     "signatures.isolation": {"signatures.checks", *BELOW_CHECKS},

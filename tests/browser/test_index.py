@@ -37,12 +37,12 @@ def test_rows(visit, root, listed, screen):
             assert cells == [f"Not served: {module['problem']}"]
             continue
         size = sum(path.stat().st_size for path in (root / handle).rglob("*") if path.is_file())
-        record = hub.record_of(root / handle)
+        promise = hub.record_of(root / handle).promise()
         assert cells == [
             handle[-1],
-            record.promise().format.name,
+            promise.format.name,
             f"{size / 1e6:.1f} MB",
-            f"{record.interface.num_parameters:,}",
+            f"{promise.network.num_parameters:,}",
             "UNTRAINED",
         ]
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from slimhub.export.checkpoints import restore
 from slimhub.export.writers import slim_graph
 from slimhub.models import catalog
-from slimhub.signatures.contract import contract
+from slimhub.signatures.contract import contract, network
 from slimhub.signatures.contract.network import MOVING_AVERAGES
 
 Arrays = Mapping[str, np.ndarray]
@@ -38,7 +38,7 @@ class Slim:
         classes = restore.num_classes(reader, model=record) if task == "classification" else None
         built = slim_graph.build(record, version=_VERSION, num_classes=classes, training=training)
         self._task, self._training, self._built = task, training, built
-        self._interface = slim_graph.interface(record, built)
+        self._contract = network.get(model)
         self._images = contract.VERSIONS[_VERSION].images(record.image_size).name
         self._variables = {variable.op.name: variable for variable in built.network.variables}
         self._session = tf.compat.v1.Session(graph=built.graph)
@@ -130,7 +130,7 @@ class Slim:
         return feeds
 
     def _names(self, version: int) -> dict[str, str]:
-        promise = contract.promise(version=version, task=self._task, interface=self._interface)
+        promise = contract.promise(version=version, task=self._task, network=self._contract)
         return {
             f"{signature.name}:{key}": spec.name
             for mode in promise.modes

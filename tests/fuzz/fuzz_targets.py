@@ -3,6 +3,7 @@
 An input is bytes, as they are kept in `findings/<target>/`.
 """
 
+import contextlib
 import posixpath
 import tarfile
 import tempfile
@@ -41,13 +42,15 @@ def unpack_archive(data: bytes) -> None:
 
 
 def read_record(data: bytes) -> None:
-    """A text gives a record that is read again as it is written, or a `ValueError`."""
+    """A text gives a record that is read again as it is written, and a promise, or a `ValueError`."""
     text = data.decode(errors="surrogatepass")
     try:
         record = provenance.from_json(text)
     except ValueError:
         return
     assert provenance.from_json(record.to_json()) == record
+    with contextlib.suppress(ValueError):
+        record.promise()
 
 
 TARGETS = {

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from stem import KNOWING_STEMS
+
 from slimhub.signatures.contract import formats
 from slimhub.signatures.module.provenance import Provenance, files_in, from_json
 
@@ -48,10 +50,9 @@ def serving(root: Path, home: Path, *flags: str) -> Iterator[Server]:
         (home / name).mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "slimhub.hub", f"--root={root}", "--port=0", *flags]
     places = {"XDG_CACHE_HOME": str(home / "cache"), "TMPDIR": str(home / "tmp")}
+    env = os.environ | KNOWING_STEMS | places
     with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=os.environ | places
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
     try:
         said = process.stdout.readline()
         found = re.fullmatch(r"Serving \d+ modules of .* at (http://.*)/\n", said)

@@ -188,16 +188,31 @@ def test_archive_that_was_removed(get, root, packed):
 
 
 def test_odd_names(get, root, stem):
-    """A name that no text can hold breaks neither the index nor the page."""
-    record = dataclasses.replace(hub.record_of(stem / "3"), model="\ud800", libraries={})
+    """A name that no text can hold does not break the page."""
+    libraries = {"\ud800": "\ud800"}
+    record = dataclasses.replace(hub.record_of(stem / "3"), libraries=libraries)
     hub.put(record, root / "odd/3", content=b"")
-    assert "\ud800" in [module.get("model") for module in get("index.json").json()["modules"]]
-    assert get("", Accept="text/html").status_code == 200
     answer = get("odd/3", Accept="text/html")
     shutil.rmtree(root / "odd")
     assert answer.status_code == 200
     # It has no preview either, and the reason has no folder of this machine.
     assert str(root) not in answer.text
+
+
+@pytest.mark.parametrize("name", ["inception_v9", "\ud800", "<script>"])
+def test_unknown_network(get, root, stem, name):
+    """A module of an unknown network is not served, and everybody is told why."""
+    record = dataclasses.replace(hub.record_of(stem / "3"), model=name)
+    hub.put(record, root / "unknown/3", content=b"")
+    modules = {module["handle"]: module for module in get("index.json").json()["modules"]}
+    index, page = get("", Accept="text/html"), get("unknown/3", Accept="text/html")
+    shutil.rmtree(root / "unknown")
+    assert "model: expected one of inception_v1, " in modules["unknown/3"]["problem"]
+    assert index.status_code == 200
+    assert page.status_code == 503
+    for answer in (index, page):
+        assert "model: expected one of inception_v1, " in answer.text
+        assert "<script>'" not in answer.text
 
 
 def test_index_for_machines(get, server, stem):
@@ -206,11 +221,12 @@ def test_index_for_machines(get, server, stem):
     assert set(modules) == {f"{STEM}/1", f"{STEM}/3", f"{STEM}/5", "damaged/3"}
     assert "saved_model.pb" in modules["damaged/3"]["problem"]
     for version in (1, 3, 5):
-        module, record = modules[f"{STEM}/{version}"], hub.record_of(stem / str(version))
+        module = modules[f"{STEM}/{version}"]
+        promise = hub.record_of(stem / str(version)).promise()
         assert module["url"] == f"{server.url}/{STEM}/{version}"
         assert (module["version"], module["contract"]) == (version, version)
-        assert module["format"] == record.promise().format.name
-        assert module["num_parameters"] == record.interface.num_parameters
+        assert module["format"] == promise.format.name
+        assert module["num_parameters"] == promise.network.num_parameters
         assert (module["status"], module["problem"]) == ("synthetic", None)
         assert requests.get(module["archive"], timeout=60).status_code == 200
 

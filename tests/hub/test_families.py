@@ -23,13 +23,17 @@ def entry(family):
 
     def get(name, version, task="feature_vector", *, exported=3, **changes) -> Entry:
         directory = family(name, task, exported)
-        changes = {"model": FULL[name], "version": version, "contract": version, **changes}
+        changes = {"version": version, "contract": version, **changes}
         record = dataclasses.replace(hub.record_of(directory), **changes)
+        promise = record.promise()
+        # The catalog has no stems.
+        record = dataclasses.replace(record, model=FULL[name])
         return Entry(
             handle=record.handle,
             directory=directory,
             key=key_of(directory),
             record=record,
+            promise=promise,
             num_bytes=sum(file.num_bytes for file in record.files),
         )
 
@@ -81,7 +85,7 @@ def test_training(entry, name, task, version):
 def test_programs(entry, name, version):
     """A page's programs for TensorFlow 2 run unchanged; for TensorFlow 1, see `tests/clients`."""
     module = entry(name, version, exported=version)
-    promise, url = module.record.promise(), str(module.directory)
+    promise, url = module.promise, str(module.directory)
     for snippet in (*snippets.usage(promise, url=url), *snippets.training(promise, url=url)):
         if snippet.title.startswith("TensorFlow 1"):
             ast.parse(snippet.code)
@@ -93,7 +97,7 @@ def test_programs(entry, name, version):
         elif snippet.title == "Keras 2":
             [loss] = names["history"].history["loss"]
             assert np.isfinite(loss)
-            weights = module.record.interface.num_trainable_variables
+            weights = len(module.promise.network.trainable)
             assert len(names["model"].trainable_variables) == weights + 2
         else:
             assert names["feature_map"].shape[-1] == STEMS[name].num_features

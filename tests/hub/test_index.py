@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from publishing import read
+from stem import sign
 
 import hub
 from slimhub.export.publishing import publish
@@ -166,6 +167,8 @@ DAMAGE = {
         lambda directory: (directory / "assets.extra/provenance.json").unlink()
     ),
     "pipe": lambda directory: os.mkfifo(directory / "pipe"),
+    # As of a later release.
+    "inception_v9": lambda directory: sign(directory, model="inception_v9"),
 }
 
 

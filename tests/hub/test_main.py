@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 from homeless import without_home
+from stem import KNOWING_STEMS
 
 import hub
 from hub import STEM
@@ -28,7 +29,7 @@ def root(stem, tmp_path_factory):
 def run(module: str, *arguments, **variables) -> subprocess.CompletedProcess:
     """Run a command to its end."""
     command = [sys.executable, "-m", f"slimhub.{module}", *map(str, arguments)]
-    env = {**os.environ, **variables}
+    env = {**os.environ, **KNOWING_STEMS, **variables}
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
 
 
@@ -161,6 +162,7 @@ def test_hub_without_home(root, tmp_path):
         capture_output=True,
         text=True,
         cwd=tmp_path,
+        env=os.environ | KNOWING_STEMS,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "There is no cache to keep them in" in done.stdout
@@ -170,7 +172,7 @@ def test_hub_without_home(root, tmp_path):
         stdout=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | KNOWING_STEMS | {"TMPDIR": str(tmp_path)},
     ) as server:
         url = server.stdout.readline().split()[-1]
         try:

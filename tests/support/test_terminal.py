@@ -13,6 +13,7 @@ import sys
 import program
 import pytest
 from homeless import without_home
+from stem import KNOWING_STEMS
 
 from slimhub.export.verification import verify
 from slimhub.export.writers import tf1_hub
@@ -26,7 +27,8 @@ EXPORT = [sys.executable, "-m", "slimhub.export"]
 def environment(**changes):
     """Without what this session, or whoever started it, sets for TensorFlow and for terminals."""
     names = ("TF_CPP_MIN_LOG_LEVEL", "NO_COLOR", "FORCE_COLOR", "TERM")
-    return {key: value for key, value in os.environ.items() if key not in names} | changes
+    inherited = {key: value for key, value in os.environ.items() if key not in names}
+    return inherited | KNOWING_STEMS | changes
 
 
 def on_terminal(*arguments, **changes) -> str:

@@ -61,9 +61,9 @@ def _provenance(text: Callable[[dict], str]):
     return content(PROVENANCE, new, resign=False)
 
 
-def _interface(**changes):
-    """Return a change of the interface in the provenance."""
-    return _provenance(lambda r: json.dumps({**r, "interface": {**r["interface"], **changes}}))
+def _record(**changes):
+    """Return a change of values in the provenance."""
+    return _provenance(lambda r: json.dumps({**r, **changes}))
 
 
 def deep_json(record: dict) -> str:
@@ -77,18 +77,12 @@ RECORDS = {
         _provenance(lambda r: '{"version": ' + "9" * 10_000 + "}"),
         "is malformed: Exceeds the limit",
     ),
-    "number_of_variables": (
-        _interface(num_variables=10**30),
-        "interface.num_variables: expected 0 to 1000000, got 1000000000",
+    "number_of_classes": (
+        _record(task="classification", num_classes=10**30),
+        "num_classes: expected 1 to 1000000, got 1000000000",
     ),
-    "images": (
-        _interface(image_size=[10**9, 10**9]),
-        "interface.image_size: expected 1 to 1024, got (1000000000, 1000000000)",
-    ),
-    "escape": (
-        _provenance(lambda r: json.dumps({**r, "status": ESCAPE})),
-        "status: expected one of",
-    ),
+    "network": (_record(model="../networks/stem"), "makes no sense: model: expected one of"),
+    "escape": (_record(status=ESCAPE), "status: expected one of"),
     "binary": (
         content(PROVENANCE, lambda good: b"\xff\xfe\x00", resign=False),
         "is malformed: 'utf-8' codec",

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from stem import INCEPTIONS, STEM, STEMS, VGG_STEM, broken_copy, node, rewrite_variables
-from surgery import FEATURES, FIRST, damage, ids
+from surgery import BETA, FEATURES, FIRST, damage, ids
 
 from slimhub.models import catalog
 from slimhub.signatures.checks import conformance, registry
-from slimhub.signatures.contract import contract, formats
+from slimhub.signatures.contract import contract, formats, network
 from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module.module import Module
 
@@ -129,14 +129,18 @@ def test_every_reason_at_once(tmp_path):
     assert len(readable.problems) == 3
 
 
-# What a good module is held to instead of its own promise, and what fails then.
-OTHER_INTERFACES = {
-    "variables": (dict(num_variables=13), {"variables"}),
-    "parameters": (dict(num_parameters=1), {"parameters"}),
-    "trainable": (dict(num_trainable_variables=7), {"variables"}),
-    "scope": (dict(scope="InceptionV9"), {"variables"}),
-    "batch_norms": (dict(num_batch_norms=4), {"update-ops"}),
-    "losses": (dict(num_regularization_losses=4), {"regularization-losses"}),
+def changed_variable(name, **changes):
+    """Return a change of a variable of the small network."""
+    variables = network.get(STEM.name).variables
+    variable = dataclasses.replace(variables[name], **changes)
+    return dict(variables={**variables, name: variable})
+
+
+# Changes of the contract that a good module is held to instead of its own, and what fails then.
+OTHER_NETWORKS = {
+    "shape": (changed_variable(BETA, shape=(65,)), {"variables", "parameters"}),
+    "trainable": (changed_variable(BETA, trainable=False), {"variables"}),
+    "regularized": (changed_variable(BETA, regularized=True), {"regularization-losses"}),
     "image_size": (dict(image_size=(64, 64)), {"attachment"}),
     "weight_decay": (dict(weight_decay=1e-4), {"loss-values"}),
     "rescale": (dict(input_scale=1.0), {"image-range"}),
@@ -148,21 +152,66 @@ OTHER_INTERFACES = {
 }
 
 
-def held_to(directory, **changes):
-    """Return what a module promises, with changes of its network."""
-    record = Module(directory).provenance
-    interface = dataclasses.replace(record.interface, **changes)
-    return contract.promise(version=3, task="feature_vector", interface=interface)
+def held_to(**changes):
+    """Return the promise of version 3 of the small module, with changes of its network."""
+    changed = dataclasses.replace(network.get(STEM.name), **changes)
+    return contract.promise(version=3, task="feature_vector", network=changed)
 
 
-@pytest.mark.parametrize(("changes", "failed"), OTHER_INTERFACES.values(), ids=OTHER_INTERFACES)
-def test_other_interface(stem, changes, failed):
+@pytest.mark.parametrize(("changes", "failed"), OTHER_NETWORKS.values(), ids=OTHER_NETWORKS)
+def test_other_network(stem, changes, failed):
     """A module is held to the promise that is given, and not to what it says of itself."""
-    found = problems(stem / "3", promise=held_to(stem / "3", **changes))
+    found = problems(stem / "3", promise=held_to(**changes))
     assert found.keys() == {"provenance", *failed}
     [name] = changes
     [difference] = found["provenance"]
-    assert difference.split(": ")[0] == f"interface.{name}"
+    assert difference.split(": ")[0] == f"network.{name}"
+
+
+@pytest.mark.parametrize("version", contract.VERSIONS)
+def test_claim(stem, tmp_path, version):
+    """A network of three layers that claims to be Inception V1 is held to that, and refused."""
+    handle = f"google/imagenet/inception_v1/feature_vector/{version}"
+    claims = broken_copy(
+        stem / str(version),
+        tmp_path / str(version),
+        lambda m: m.record.update(model="inception_v1", handle=handle),
+    )
+    report = conformance.check(claims)
+    assert report.handle == handle
+    assert {
+        "signature-outputs",
+        "default-output",
+        "parameters",
+        "variables",
+        "regularization-losses",
+        "output-shapes",
+    } <= {result.id for result in report.failed}
+
+
+@pytest.mark.parametrize("version", contract.VERSIONS)
+@pytest.mark.parametrize("task", contract.TASKS)
+def test_older_provenance(family, tmp_path, task, version):
+    """A module of an earlier release, whose provenance describes its network, passes every check."""
+    older = tmp_path / str(version)
+    shutil.copytree(family(STEM.name, task, version), older)
+    record = json.loads((older / PROVENANCE).read_text())
+    num_classes = record.pop("num_classes")
+    logits = {"name": "InceptionV1/Logits/SpatialSqueeze:0", "shape": [None, num_classes]}
+    interface = {"scope": "InceptionV1", "logits": logits if num_classes else None}
+    (older / PROVENANCE).write_text(json.dumps({**record, "interface": interface, "sha256": "0"}))
+    assert conformance.check(older).ok
+
+
+def test_unknown_network(stem, tmp_path):
+    """A module of a network without a contract, as of a later release, is not read."""
+    unknown = broken_copy(
+        stem / "3", tmp_path / "3", lambda m: m.record.update(model="inception_v9")
+    )
+    [readable] = conformance.check(unknown).failed
+    assert readable.id == "readable"
+    [problem] = readable.problems
+    assert problem.startswith(f"{PROVENANCE} makes no sense: model: ")
 
 
 def test_other_version(stem):
@@ -173,18 +222,20 @@ def test_other_version(stem):
         "provenance",
         "signature-names",
         "signature-inputs",
+        "signature-outputs",
         "attachment",
         "image-sizes",
         "moving-averages",
     }
-    assert found["provenance"] == ("version: expected 1, got 3",)
+    fields = [problem.split(": ")[0] for problem in found["provenance"]]
+    assert fields == ["version", "network.end_points"]
 
 
 def test_many_problems(stem):
     """A report names the first of many problems of a check, and counts the others."""
-    interface = Module(stem / "3").provenance.interface
-    absent = {f"InceptionV1/Absent_{i}": interface.feature_vector for i in range(30)}
-    promise = held_to(stem / "3", end_points={**interface.end_points, **absent})
+    frozen = network.get(STEM.name)
+    absent = {f"InceptionV1/Absent_{i}": frozen.end_points[FIRST] for i in range(30)}
+    promise = held_to(end_points={**frozen.end_points, **absent})
     found = problems(stem / "3", promise=promise)["signature-outputs"]
     # 30 in each of two signatures and two tag sets.
     assert len(found) == 21

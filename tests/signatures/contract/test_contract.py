@@ -5,64 +5,48 @@ import dataclasses
 import pytest
 from stem import VGG_STEM
 
-from slimhub.signatures.contract import contract, formats
-from slimhub.signatures.contract.network import NetworkInterface, TensorSpec
-from slimhub.signatures.module.module import Module
+from slimhub.signatures.contract import contract, formats, network
+from slimhub.signatures.contract.network import TensorSpec
 
 TASKS = ("classification", "feature_vector")
 # Tensor names and sizes of Inception V1 that users' scripts know, with two of its end points.
 FEATURES = TensorSpec(name="hub_output/feature_vector/SpatialSqueeze:0", shape=(None, 1024))
 LOGITS = TensorSpec(name="InceptionV1/Logits/SpatialSqueeze:0", shape=(None, 1001))
-PREDICTIONS = TensorSpec(name="InceptionV1/Logits/Predictions/Softmax:0", shape=(None, 1001))
-END_POINTS = {
-    "InceptionV1/Mixed_5c": TensorSpec(
-        name="InceptionV1/InceptionV1/Mixed_5c/concat:0", shape=(None, None, None, 1024)
-    ),
-    "InceptionV1/global_pool": TensorSpec(
-        name="InceptionV1/Logits/global_pool:0", shape=(None, 1, 1, 1024)
-    ),
-}
+PREDICTIONS = TensorSpec(name="InceptionV1/Logits/Predictions/Reshape_1:0", shape=(None, 1001))
 MOMENTUM = TensorSpec(name="hub_input/batch_norm_momentum:0", shape=())
-# Outputs of the named signatures.
-VECTOR = {"default": FEATURES, **END_POINTS}
-CLASSES = {
-    "default": LOGITS,
-    **END_POINTS,
-    "InceptionV1/Logits": LOGITS,
-    "InceptionV1/Predictions": PREDICTIONS,
-}
-NAMED = {
-    "feature_vector": {"image_feature_vector": VECTOR},
-    "classification": {"image_feature_vector": VECTOR, "image_classification": CLASSES},
-}
 MAIN = {"feature_vector": FEATURES, "classification": LOGITS}
 
 
-def interface(task):
-    head = task == "classification"
-    return NetworkInterface(
-        scope="InceptionV1",
-        image_size=(224, 224),
-        min_image_size=(1, 1),
-        input_scale=2.0,
-        input_offsets=(1.0,),
-        batch_norm_decay=0.9997,
-        weight_decay=0.00004,
-        num_batch_norms=57,
-        num_regularization_losses=58 if head else 57,
-        num_variables=230 if head else 228,
-        num_trainable_variables=116 if head else 114,
-        num_parameters=6_633_209 if head else 5_607_184,
-        random_in_training=(),
-        feature_vector=FEATURES,
-        logits=LOGITS if head else None,
-        predictions=PREDICTIONS if head else None,
-        end_points=END_POINTS,
-    )
+def end_points(version):
+    size = 7 if version == 1 else None
+    return {
+        "InceptionV1/Mixed_5c": TensorSpec(
+            name="InceptionV1/InceptionV1/Mixed_5c/concat:0", shape=(None, size, size, 1024)
+        ),
+        "InceptionV1/global_pool": TensorSpec(
+            name="InceptionV1/Logits/global_pool:0", shape=(None, 1, 1, 1024)
+        ),
+    }
 
 
-def promise(version, task):
-    return contract.promise(version=version, task=task, interface=interface(task))
+def named_outputs(version, task):
+    """Return outputs of the named signatures, by name and key."""
+    named = {"image_feature_vector": {"default": FEATURES, **end_points(version)}}
+    if task == "classification":
+        named["image_classification"] = {
+            "default": LOGITS,
+            **end_points(version),
+            "InceptionV1/Logits": LOGITS,
+            "InceptionV1/Predictions": PREDICTIONS,
+        }
+    return named
+
+
+def promise(version, task, **changes):
+    frozen = network.get("inception_v1")
+    two = {key: frozen.end_points[key] for key in end_points(version)}
+    two_of_its = dataclasses.replace(frozen, end_points=two)
+    return contract.promise(version=version, task=task, network=two_of_its, **changes)
 
 
 def signatures(mode):
@@ -74,17 +58,15 @@ def expected_signatures(version, task):
     """Return those of inference, and those that take the momentum."""
     size = 224 if version == 1 else None
     images = TensorSpec(name="hub_input/images:0", shape=(None, size, size, 3), dtype="float32")
-    given = {"images": images}
-    plain = {name: (given, outputs) for name, outputs in NAMED[task].items()}
+    given, named = {"images": images}, named_outputs(version, task)
+    plain = {name: (given, outputs) for name, outputs in named.items()}
     if version == 5:
         main = "logits" if task == "classification" else "feature_vector"
         plain["serving_default"] = {"inputs": images}, {main: MAIN[task]}
     else:
         plain["default"] = given, {"default": MAIN[task]}
     given = {**given, "batch_norm_momentum": MOMENTUM}
-    return plain, {
-        f"{name}_with_bn_hparams": (given, outputs) for name, outputs in NAMED[task].items()
-    }
+    return plain, {f"{name}_with_bn_hparams": (given, outputs) for name, outputs in named.items()}
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -145,7 +127,7 @@ def test_calls(task, index, function):
             function="__call__",
             defaults=defaults,
             arguments={"training": training, "return_endpoints": endpoints},
-            outputs=NAMED[task][f"image_{task}"] if endpoints else main,
+            outputs=named_outputs(5, task)[f"image_{task}"] if endpoints else main,
             gives_dictionary=endpoints,
         )
 
@@ -158,10 +140,11 @@ def test_calls(task, index, function):
 
 
 @pytest.mark.parametrize("version", contract.VERSIONS)
-def test_no_batch_norm(family, version):
+def test_no_batch_norm(version):
     """Without batch norm, nothing is promised that sets a momentum."""
-    record = Module(family(VGG_STEM.name, "classification", 3)).provenance
-    found = contract.promise(version=version, task=record.task, interface=record.interface)
+    found = contract.promise(
+        version=version, task="classification", network=network.get(VGG_STEM.name)
+    )
     assert (found.momentum, found.momentum_input) == (None, None)
     assert list(found.network_inputs) == ["images"]
     for mode in found.modes:
@@ -176,25 +159,32 @@ def test_no_such_version(version):
         promise(version, "feature_vector")
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", ["logits", "predictions"])
-def test_interface_of_the_other_task(task, name):
-    """Logits and predictions belong to classification, both of them and only there."""
-    other = LOGITS if task == "feature_vector" else None
-    wrong = dataclasses.replace(interface(task), **{name: other})
-    with pytest.raises(ValueError, match=rf"interface\.{name}: "):
-        contract.promise(version=3, task=task, interface=wrong)
+@pytest.mark.parametrize("version", contract.VERSIONS)
+def test_other_classes(version):
+    """Logits and predictions have as many classes as the module has; without a number, those of the contract."""
+    keys = ("default", "InceptionV1/Logits", "InceptionV1/Predictions")
+    for num_classes, expected in ((7, 7), (None, 1001)):
+        for mode in promise(version, "classification", num_classes=num_classes).modes:
+            for signature in mode.signatures:
+                if signature.name.startswith("image_classification"):
+                    assert {signature.outputs[key].shape for key in keys} == {(None, expected)}
 
 
-@pytest.mark.xdist_group("inception_v1-3")
-def test_names_in_a_real_module(module):
-    """A real module promises the tensors by which users' scripts know the original."""
-    found = Module(module("inception_v1", "classification", 3)).provenance.interface
-    assert END_POINTS.items() <= found.end_points.items()
-    assert len(found.end_points) == 17
-    expected = dataclasses.asdict(interface("classification"))
-    same = {"logits", "feature_vector", *(name for name in expected if "num_" in name)}
-    assert {name: dataclasses.asdict(found)[name] for name in same} == {
-        name: expected[name] for name in same
-    }
-    assert found.predictions.shape == (None, 1001)
+def test_no_classes():
+    """A network without a classification layer has no contract for classification."""
+    headless = network.get("inception_v1").without_head()
+    for num_classes in (None, 7):
+        with pytest.raises(ValueError, match="InceptionV1 has no classification layer"):
+            contract.promise(
+                version=3, task="classification", network=headless, num_classes=num_classes
+            )
+    found = contract.promise(version=3, task="feature_vector", network=headless, num_classes=7)
+    assert found == contract.promise(
+        version=3, task="feature_vector", network=network.get("inception_v1")
+    )
+
+
+def test_no_such_task():
+    """A task without a contract is a ValueError that names those with one."""
+    with pytest.raises(ValueError, match="task: expected one of classification, feature_vector"):
+        promise(3, "detection")
