@@ -19,7 +19,6 @@ from slimhub.signatures.checks.report import (
     FAILED,
     GATE,
     NOT_APPLICABLE,
-    NOT_RUN,
     PASSED,
     RUNNING,
     WARNING,
@@ -30,6 +29,7 @@ from slimhub.signatures.checks.report import (
     Unusual,
     closest,
     merge,
+    not_run,
 )
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.module import execution
@@ -125,14 +125,13 @@ def _report(subject: ModuleUnderTest, results: Iterable[Result]) -> Report:
     blocking = [
         id for id in _BLOCKING if id in results_by_id and results_by_id[id].status == FAILED
     ]
-    reason = f"failed before: {', '.join(blocking)}" if blocking else None
     return Report(
         directory=str(subject.module.directory),
         handle=handle,
         weights=weights,
         like=subject.expectation.like,
         results=tuple(
-            results_by_id.get(check.id, _pending(check, NOT_RUN, reason))
+            results_by_id.get(check.id, not_run(check, blocking))
             for check in registry.select(format)
         ),
     )

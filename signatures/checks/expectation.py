@@ -3,13 +3,15 @@
 import dataclasses
 import functools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slimhub.signatures.contract import contract as contracts
 from slimhub.signatures.contract import network, versions
 from slimhub.signatures.contract.network import NetworkContract
-from slimhub.signatures.graphs.common import common_contract
 from slimhub.signatures.module import class_names
-from slimhub.signatures.module.module import Module
+
+if TYPE_CHECKING:
+    from slimhub.signatures.module.module import Module
 
 # The interfaces that `like` may name in place of a handle, and their tasks.
 INTERFACES = {f"image_{task}": task for task in contracts.TASKS}
@@ -34,6 +36,8 @@ class Expectation:
     def __post_init__(self) -> None:
         """Raise `ValueError`, which says what makes no sense, or `OSError` if the file can't be read."""
         _ = self.network
+        if self.classes is not None and self.classes < 1:
+            raise ValueError(f"classes: expected at least 1, got {self.classes}")
         if self.like is None:
             if self.classes is not None:
                 raise ValueError("classes: expected a handle to be like, got none")
@@ -76,8 +80,11 @@ class Expectation:
             )
         return name, task, int(version)
 
-    def promise(self, module: Module) -> contracts.Contract:
+    def promise(self, module: "Module") -> contracts.Contract:
         """Return the contract that a module is held to. Raise `UnreadableError`."""
+        # TensorFlow, which whoever says what is expected need not wait for.
+        from slimhub.signatures.graphs.common import common_contract
+
         if self.like is None:
             return module.promise(frozen=self.network)
         if self.like in INTERFACES:
@@ -94,7 +101,7 @@ class Expectation:
             level=self.level,
         )
 
-    def _class_names(self, module: Module, path: str) -> tuple[str, ...] | None:
+    def _class_names(self, module: "Module", path: str) -> tuple[str, ...] | None:
         if path not in module.files:
             return None
         try:

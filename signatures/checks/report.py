@@ -18,9 +18,11 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from slimhub.signatures.checks import registry
 from slimhub.signatures.checks.bounds import Measurement
+from slimhub.signatures.checks.registry import Check
 from slimhub.support.printable import printable
 
 SCHEMA = 1
@@ -80,8 +82,9 @@ class Report:
 
     @property
     def title(self) -> str:
-        """The directory and the handle, as a terminal can show them."""
-        return "\n".join(filter(None, (printable(self.directory), self.handle)))
+        """The directory, the handle, and what it was held to, as a terminal can show them."""
+        like = self.like and f"held to {self.like}"
+        return "\n".join(filter(None, (printable(self.directory), self.handle, like)))
 
     @property
     def ok(self) -> bool:
@@ -99,7 +102,23 @@ class Report:
         """The results of checks that failed, other than those expected to, or that passed unexpectedly."""
         return tuple(r for r in self.results if r.status in (FAILED, UNEXPECTED_PASS))
 
+    def result(self, id: str) -> Result:
+        """Return the result of a check; one that the report lacks is of another format, or was not run."""
+        for result in self.results:
+            if result.id == id:
+                return result
+        checks = [check for check in registry.CHECKS if check.id == id]
+        if self.results[0].status != PASSED:
+            return not_run(checks[0], [self.results[0].id])
+        return Result(
+            id=id,
+            description=checks[0].description,
+            status=NOT_APPLICABLE,
+            reason=f"for {' and '.join(name for check in checks for name in check.formats)} only",
+        )
+
     def to_json(self) -> str:
+        """Return the report as JSON, in `SCHEMA`; `from_json` is its inverse."""
         record = dataclasses.asdict(self)
         for found in (one for result in record["results"] for one in result["measurements"]):
             # JSON has neither infinity nor NaN.
@@ -113,6 +132,33 @@ class NotApplicableError(Exception):
 
 class Unusual(str):
     """A finding that is a warning, and no failure."""
+
+
+def not_run(check: Check, failed: Sequence[str] = ()) -> Result:
+    """Return the result of a check that is not run because these failed before."""
+    reason = f"failed before: {', '.join(failed)}" if failed else None
+    return Result(id=check.id, description=check.description, status=NOT_RUN, reason=reason)
+
+
+def from_json(record: Mapping[str, Any]) -> Report:
+    """Return the report that `to_json` gave, once parsed. Raise `ValueError` if its schema is another."""
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"expected a report in schema {SCHEMA}, got {record['schema']}")
+    fields = [field.name for field in dataclasses.fields(Report)]
+    results = tuple(map(_read_result, record["results"]))
+    return Report(**{**{name: record[name] for name in fields}, "results": results})
+
+
+def _read_result(record: Mapping[str, Any]) -> Result:
+    measurements = [
+        # NaN or infinite.
+        Measurement(
+            **{**figure, "figure": math.nan if figure["figure"] is None else figure["figure"]}
+        )
+        for figure in record["measurements"]
+    ]
+    problems = tuple(record["problems"])
+    return Result(**{**record, "problems": problems, "measurements": tuple(measurements)})
 
 
 # Called for each check when it begins, with the status `running`, and with its result.
@@ -134,13 +180,18 @@ def expecting(report: Report, reasons: Mapping[str, str]) -> Report:
     Raises:
       ValueError: there is no check of that id.
     """
-    if unknown := sorted(reasons.keys() - set(registry.IDS)):
-        raise ValueError(f"there is no check called {', '.join(unknown)}")
+    require_known(reasons)
     results = (
         _expect(result, reasons[result.id]) if result.id in reasons else result
         for result in report.results
     )
     return dataclasses.replace(report, results=tuple(results))
+
+
+def require_known(ids: Iterable[str]) -> None:
+    """Raise `ValueError` if there is no check of one of these ids."""
+    if unknown := sorted(set(ids) - set(registry.IDS)):
+        raise ValueError(f"there is no check called {', '.join(unknown)}")
 
 
 def _expect(result: Result, reason: str) -> Result:

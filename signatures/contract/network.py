@@ -1,20 +1,24 @@
 """The contract of a network: its tensors, its variables, and numbers about it.
 
 That of each known network is frozen in `networks/<name>.json`, whatever a release makes of the
-network later. `FOLDERS` may be extended by folders with the files of others.
+network later. The environment variable SLIMHUB_NETWORKS may name folders with the files of others.
 """
 
 import dataclasses
 import functools
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from slimhub.support import records
 
-# Folders with the files of networks, `<name>.json`.
-FOLDERS = [Path(__file__).with_name("networks")]
+# Folders with the files of networks, `<name>.json`; one in a later folder goes before.
+FOLDERS = [
+    Path(__file__).with_name("networks"),
+    *map(Path, filter(None, os.environ.get("SLIMHUB_NETWORKS", "").split(os.pathsep))),
+]
 
 # The ends of moving averages' names. Each batch norm has two. They are not weights.
 MOVING_AVERAGES = ("/moving_mean", "/moving_variance")

@@ -5,6 +5,7 @@ import functools
 from pathlib import Path
 
 from slimhub.signatures.checks import conformance
+from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.checks.report import OnResult, Report
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module
@@ -38,9 +39,10 @@ class Archived(Module):
         return super().files
 
 
-def check(archive: Path, *, into: Path, on_result: OnResult) -> Report:
+def check(archive: Path, *, into: Path, expectation: Expectation, on_result: OnResult) -> Report:
     """Check an archive, which is unpacked into an empty directory; see `conformance.check`."""
-    return conformance.check(Archived(archive, into=into), on_result=on_result)
+    module = Archived(archive, into=into)
+    return conformance.check(module, expectation=expectation, on_result=on_result)
 
 
 def named(report: Report, archive: Path, *, into: Path) -> Report:

@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from slimhub.signatures.checks import conformance
-from slimhub.signatures.checks.report import FAILED, RUNNING, OnResult, Report, Result
+from slimhub.signatures.checks import conformance, registry
+from slimhub.signatures.checks.expectation import Expectation
+from slimhub.signatures.checks.report import FAILED, RUNNING, OnResult, Report, Result, not_run
 from slimhub.signatures.isolation import archived
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.support import cpu, temporary
@@ -32,25 +33,29 @@ class EndedError(UnreadableError):
     """The process ended, or was ended, before it was done."""
 
 
-def check(module: Path, *, timeout: int) -> Report:
+def check(module: Path, *, expectation: Expectation | None = None, timeout: int) -> Report:
     """Check a directory from anywhere, or an archive, which is unpacked for that; see `conformance.check`.
 
     Args:
       module: may be anything; a file is taken for an archive.
+      expectation: what it is to be held to; None for what its own provenance claims.
       timeout: seconds until the process is ended.
 
     Raises:
       OSError: there is no temporary directory to unpack an archive into.
     """
+    expectation = expectation or Expectation()
     # Unlike `Path.is_file`, it takes any name.
     if not os.path.isfile(module):
-        return _check(conformance.check, module, timeout=timeout)
+        return _check(conformance.check, module, expectation, timeout)
     with temporary.temporary() as into:
-        report = _check(functools.partial(archived.check, into=into), module, timeout=timeout)
+        check_archive = functools.partial(archived.check, into=into)
+        report = _check(check_archive, module, expectation, timeout)
     return archived.named(report, module, into=into)
 
 
-def _check(function: Callable, module: Path, *, timeout: int) -> Report:
+def _check(function: Callable, module: Path, expectation: Expectation, timeout: int) -> Report:
+    function = functools.partial(function, expectation=expectation)
     results: dict[str, Result] = {}
 
     def on_result(result: Result) -> None:
@@ -59,7 +64,8 @@ def _check(function: Callable, module: Path, *, timeout: int) -> Report:
     try:
         return run(function, module, timeout=timeout, on_result=on_result)
     except EndedError as error:
-        return _broken_off(module, results, str(error))
+        report = _broken_off(module, results, str(error))
+        return dataclasses.replace(report, like=expectation.like)
 
 
 def run(
@@ -153,5 +159,8 @@ def _broken_off(directory: Path, results: dict[str, Result], how: str) -> Report
     last = list(results.values())[-1:]
     running = last[0] if last else Result(id="readable", description="", status=RUNNING)
     found = dataclasses.replace(running, status=FAILED, problems=(how,))
-    results = {**results, found.id: found}
+    # Which of the others belong to the module may not be known yet.
+    absent = {check.id: not_run(check, [found.id]) for check in registry.CHECKS}
+    results |= {found.id: found}
+    results |= {id: result for id, result in absent.items() if id not in results}
     return Report(directory=str(directory), handle=None, weights=None, results=(*results.values(),))

@@ -1,4 +1,4 @@
-"""The imports that all processes of `program.py` share: the program, with the stem in its catalog."""
+"""The imports that all processes of `program.py` share: what the programs use, with the stem in the catalog."""
 
 import gc
 
@@ -9,12 +9,10 @@ from slimhub.models import catalog
 
 catalog.MODELS = (*STEMS.values(), *catalog.MODELS)
 
-# The flags name all models when they are defined.
-import slimhub.export.__main__
-import slimhub.export.archive
+import slimhub.export.publishing.publish
 import slimhub.export.report
-import slimhub.signatures.__main__
-import slimhub.signatures.checks.conformance  # noqa: F401
+import slimhub.export.verification.processes
+import slimhub.signatures.isolation.isolated  # noqa: F401
 
 # So that collecting garbage in a fork copies no memory.
 gc.freeze()

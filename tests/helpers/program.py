@@ -5,6 +5,7 @@ the stem beside the real models.
 """
 
 import dataclasses
+import importlib
 import multiprocessing
 import os
 import sys
@@ -13,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from absl import flags
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["preloaded"])
@@ -108,10 +108,7 @@ def _run(command, arguments, cwd: Path, output: Path, before, environment) -> No
     os.chdir(cwd)
     os.environ.update(environment)
     sys.argv = [command, *arguments]
-    for name in {EXPORT, CHECK} - {command}:
-        # Loaded in the same process, it would have its flags given.
-        for flag in [*flags.FLAGS.flags_by_module_dict()[name]]:
-            delattr(flags.FLAGS, flag.name)
     if before is not None:
         before()
-    sys.modules[command].run()
+    # Not preloaded: two programs may have flags of the same name.
+    importlib.import_module(command).run()

@@ -74,10 +74,10 @@ VGG_STEM = dataclasses.replace(
 )
 STEMS = {model.name: model for model in (STEM, RESNET_STEM, VGG_STEM)}
 # The contracts of these, frozen as those of the catalog.
-_CONTRACTS = Path(__file__).with_name("networks")
-network.FOLDERS.append(_CONTRACTS)
+CONTRACTS = Path(__file__).with_name("networks")
+network.FOLDERS.append(CONTRACTS)
 # The environment of a program that is to know them, too.
-KNOWING_STEMS = {"PYTHONPATH": str(_CONTRACTS)}
+KNOWING_STEMS = {"SLIMHUB_NETWORKS": str(CONTRACTS)}
 
 
 @contextlib.contextmanager

@@ -7,11 +7,17 @@ import sys
 
 import program
 import pytest
-from stem import broken_copy
+from stem import CONTRACTS, broken_copy
 from surgery import ids
 
 from slimhub.signatures.checks import registry
 from slimhub.signatures.contract import formats
+
+# Statuses of a good feature vector, which has no classes.
+GOOD = {
+    **dict.fromkeys(ids(formats.TF1_HUB), "passed"),
+    **dict.fromkeys(("labels", "logits"), "not applicable"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def rows(stdout):
 
 def test_tables(stem, broken, run):
     """A broken module among good ones exits with 1; each table has the handle, the weights and every check."""
-    passed = dict.fromkeys(ids(formats.TF1_HUB), "passed")
+    passed = {**GOOD, "labels": "not", "logits": "not"}
     done = run(stem / "3")
     assert (done.code, done.stderr) == (0, "")
     assert "google/imagenet/stem/feature_vector/3" in done.stdout
@@ -67,10 +73,37 @@ def test_json(stem, broken, run, tmp_path):
     assert [report["ok"] for report in reports] == [True, False, False]
     found = [{result["id"]: result["status"] for result in report["results"]} for report in reports]
     good, bad, absent = found
-    assert good == dict.fromkeys(ids(formats.TF1_HUB), "passed")
+    assert good == GOOD
     assert bad == {**good, "regularization-losses": "failed"}
     readable, *others = registry.select(None)
     assert absent == {readable.id: "failed", **{one.id: "not run" for one in others}}
+
+
+def test_known_failure(stem, broken, run):
+    """A failure that is named is shown as expected, with its reason; where it does not happen, it is a failure."""
+    reason = "lost: since 2019"
+    done = run("--json", f"--expect-failure=regularization-losses:{reason}", broken)
+    assert (done.code, done.stderr) == (0, "")
+    [report] = json.loads(done.stdout)
+    [expected] = [one for one in report["results"] if one["status"] == "expected failure"]
+    assert (expected["id"], expected["reason"]) == ("regularization-losses", reason)
+    done = run(f"--expect-failure=regularization-losses:{reason}", stem / "3")
+    assert done.code == 1
+    assert rows(done.stdout)["regularization-losses"] == "unexpected"
+    assert reason in done.stdout
+
+
+def test_like(stem, run):
+    """A module is held to the handle, the network's file and the number of classes that are named."""
+    flags = ("--json", "--like=me/stem/feature_vector/3", f"--contract={CONTRACTS / 'stem.json'}")
+    done = run(*flags, stem / "3")
+    [report] = json.loads(done.stdout)
+    assert (done.code, report["like"], report["handle"]) == (0, flags[1].partition("=")[2], None)
+    done = run("--json", "--like=me/stem/classification/3", flags[2], "--classes=7", stem / "3")
+    assert done.code == 1
+    [report] = json.loads(done.stdout)
+    problems = {one["id"]: one["problems"] for one in report["results"]}
+    assert "7" in problems["default-output"][0]
 
 
 def test_list(run):
@@ -88,7 +121,8 @@ def test_list_as_json(run):
     done = run("--list", "--json")
     assert (done.code, done.stderr) == (0, "")
     expected = [
-        {**dataclasses.asdict(one), "formats": list(one.formats)} for one in registry.CHECKS
+        {**dataclasses.asdict(one), "formats": list(one.formats), "levels": list(one.levels)}
+        for one in registry.CHECKS
     ]
     assert json.loads(done.stdout) == expected
 
@@ -105,8 +139,14 @@ def test_list_without_tensorflow():
     [
         ((), "No module given. Usage: python -m slimhub.signatures [--json] MODULE..."),
         (("--jsn", "."), "Unknown command line flag 'jsn'"),
+        (("--like=inception_v1", "."), "'inception_v1'"),
+        (("--contract=absent.json", "."), "absent.json"),
+        (("--classes=0", "."), "--classes=0"),
+        (("--classes=5", "."), "classes"),
+        (("--expect-failure=no-such-check:why", "."), "no-such-check"),
+        (("--expect-failure=labels", "."), "ID:REASON"),
     ],
-    ids=["no_module", "unknown_flag"],
+    ids=lambda one: one[0] if isinstance(one, tuple) and one else None,
 )
 def test_usage(run, args, says):
     """A command line that makes no sense exits with 2, and says on stderr what would."""

@@ -10,6 +10,8 @@ import pytest
 from hostile import check
 from misbehaving_checks import WAYS, misbehave
 
+from slimhub.signatures.checks import registry
+
 pytestmark = pytest.mark.xdist_group("hostile")
 
 
@@ -37,8 +39,12 @@ def test_no_time(stem, tmp_path):
     done = check(work, "--json", "--timeout=0", str(stem / "1"))
     [report] = json.loads(done.stdout)
     assert (done.code, report["ok"]) == (1, False)
-    assert [result["id"] for result in report["results"]] == ["readable"]
-    assert report["results"][0]["problems"] == ["the process was not done in time"]
+    readable, *others = report["results"]
+    assert readable["problems"] == ["the process was not done in time"]
+    assert [readable["id"], *(result["id"] for result in others)] == [*registry.IDS]
+    assert {(result["status"], result["reason"]) for result in others} == {
+        ("not run", "failed before: readable")
+    }
 
 
 @pytest.mark.parametrize("way", ["sleeps", "computes"])
