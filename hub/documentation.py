@@ -37,6 +37,11 @@ def markdown(
     """
     record, promise = entry.record, entry.promise
     module_url = f"{url}/{entry.handle}"
+    try:
+        model = catalog.get(record.model)
+    except KeyError:
+        # Somebody's own, whose contract is in one of `network.FOLDERS`.
+        model = None
     names = _class_names(entry, promise)
     digits = len(str(len(names)))
     warning, _, meaning = record.weights.partition(": ")
@@ -46,7 +51,7 @@ def markdown(
         record=record,
         promise=promise,
         network=promise.network,
-        model=catalog.get(record.model),
+        model=model,
         warning=warning if meaning else None,
         meaning=meaning,
         published=record.status in PUBLISHED,
