@@ -23,6 +23,7 @@ from typing import Any
 from slimhub.signatures.checks import registry
 from slimhub.signatures.checks.bounds import Measurement
 from slimhub.signatures.checks.registry import Check
+from slimhub.signatures.contract import contract
 from slimhub.support.printable import printable
 
 SCHEMA = 1
@@ -110,11 +111,11 @@ class Report:
         checks = [check for check in registry.CHECKS if check.id == id]
         if self.results[0].status != PASSED:
             return not_run(checks[0], [self.results[0].id])
+        formats = " and ".join(name for check in checks for name in check.formats)
+        is_of_others = contract.EXACT not in checks[0].levels
+        reason = "not asked of slimhub's own modules" if is_of_others else f"for {formats} only"
         return Result(
-            id=id,
-            description=checks[0].description,
-            status=NOT_APPLICABLE,
-            reason=f"for {' and '.join(name for check in checks for name in check.formats)} only",
+            id=id, description=checks[0].description, status=NOT_APPLICABLE, reason=reason
         )
 
     def to_json(self) -> str:
