@@ -13,8 +13,8 @@ import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
-from slimhub.signatures.checks.operations import operations
 from slimhub.signatures.checks.report import NotApplicableError
+from slimhub.signatures.checks.safety.operations import operations
 from slimhub.signatures.contract import contract, formats, versions
 from slimhub.signatures.contract.network import TensorSpec, tensor_type
 from slimhub.signatures.module import class_names as label_file
