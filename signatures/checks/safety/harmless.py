@@ -64,6 +64,7 @@ _REFUSED = (
 )
 # Those of functions that only the saver calls, or of its nodes in a graph of TF1.
 _SAVER_OPERATIONS = formats.TF2_SAVED_MODEL.saver_operations
+_ANY_SAVER_OPERATION = frozenset().union(*_SAVER_OPERATIONS.values())
 
 
 def harmless(meta_graph: meta_graph_pb2.MetaGraphDef) -> Problems:
@@ -75,6 +76,8 @@ def harmless(meta_graph: meta_graph_pb2.MetaGraphDef) -> Problems:
         found = collections.Counter(node.op for node in part.nodes if node.op not in known)
         for op in sorted(found):
             reason = refusal(op)
+            if reason and op in _ANY_SAVER_OPERATION:
+                reason = "not only the saver may run it"
             if reason:
                 yield f"has {found[op]} of the operation {op}{part.where}: {reason}"
         for node in part.nodes:

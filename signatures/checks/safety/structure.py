@@ -41,9 +41,7 @@ def parts(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Part]:
     nodes = _saver_nodes(meta_graph)
     for field in ("", *_SAVER_FIELDS):
         graph = meta_graph.graph_def.node
-        yield Part(
-            nodes=[node for node in graph if nodes.get(node.name, "") == field], saver=field
-        )
+        yield Part(nodes=[node for node in graph if nodes.get(node.name, "") == field], saver=field)
     functions = _saver_functions(meta_graph, nodes)
     for function in meta_graph.graph_def.library.function:
         name = function.signature.name
@@ -90,7 +88,7 @@ def _saver_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
     others = (meta_graph.signature_def, meta_graph.collection_def)
     named = b"".join(one.SerializeToString() for group in others for one in group.values())
     tensors = {field: getattr(meta_graph.saver_def, field) for field in _SAVER_FIELDS}
-    found = {}
+    found: dict[str, str] = {}
     for field, tensor in tensors.items():
         behind = ancestors(nodes, tensor)
         run = nodes.keys() - behind | {name for name in behind if name.encode() in named}
