@@ -44,7 +44,7 @@ _DESCRIPTIONS = {
         "signature-inputs": "Each signature's inputs have the promised keys, dtypes and shapes.",
         "signature-outputs": "Each signature's outputs have the promised keys, dtypes and shapes.",
         "default-output": "The signature that stands for the module's task has the one output of that.",
-        "operations": "Nothing runs but operations of inference and, for training, of batch-norm updates and dropout.",
+        "operations": "Nothing runs but operations of inference and, for training, of batch-norm updates and dropout; in modules of others, nothing that does harm.",
         "devices-and-paths": "No graph names a device or a local path.",
         "labels": "The classes are named, a line each, where that is promised.",
         "parameters": "There are as many parameters on disk as the network has.",

@@ -83,7 +83,7 @@ def harmless(meta_graph: meta_graph_pb2.MetaGraphDef) -> Problems:
         for node in part.nodes:
             if any(map(_holds_handles, node.attr.values())):
                 yield f"has a handle, made up, in {node.name}{part.where}"
-    yield from structure.inconsistencies(meta_graph, parts)
+    yield from structure.faults(meta_graph, parts)
     yield from saved_objects.foreign(meta_graph, saved_objects.HARMLESS)
     for asset in meta_graph.asset_file_def:
         path = PurePosixPath(asset.filename)

@@ -42,6 +42,6 @@ def _unpromised(
         found = collections.Counter(node.op for node in part.nodes)
         for op in sorted(set(found) - allowed - (extra or frozenset())):
             yield f"has {found[op]} of the operation {op}{part.where}"
-    yield from structure.inconsistencies(meta_graph, parts)
+    yield from structure.faults(meta_graph, parts)
     objects = saved_objects.WITH_ASSETS if promise.assets else saved_objects.OWN
     yield from saved_objects.foreign(meta_graph, objects)

@@ -24,11 +24,13 @@ class Part:
       nodes: the nodes.
       function: name of the function that has them; empty for the graph.
       saver: field of the saver that alone runs them; empty for what others may run.
+      path: input of a node that reads where the loader says that the variables are, where the saver runs it.
     """
 
     nodes: list[node_def_pb2.NodeDef]
     function: str = ""
     saver: str = ""
+    path: str = ""
 
     @property
     def where(self) -> str:
@@ -38,18 +40,28 @@ class Part:
 
 def parts(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[Part]:
     """Yield all nodes: those of the graph that the saver doesn't run, those that it runs, each function."""
-    nodes = _saver_nodes(meta_graph)
+    savers = _saver_nodes(meta_graph)
+    path = _output(meta_graph.saver_def.filename_tensor_name)
     for field in ("", *_SAVER_FIELDS):
-        graph = meta_graph.graph_def.node
-        yield Part(nodes=[node for node in graph if nodes.get(node.name, "") == field], saver=field)
-    functions = _saver_functions(meta_graph, nodes)
+        nodes = [node for node in meta_graph.graph_def.node if savers.get(node.name, "") == field]
+        yield Part(nodes=nodes, saver=field, path=path)
+    functions = _saver_functions(meta_graph, savers)
     for function in meta_graph.graph_def.library.function:
-        name = function.signature.name
-        yield Part(nodes=list(function.node_def), function=name, saver=functions.get(name, ""))
+        name, arguments = function.signature.name, function.signature.input_arg
+        yield Part(
+            nodes=list(function.node_def),
+            function=name,
+            saver=functions.get(name, ""),
+            path=arguments[0].name if arguments else "",
+        )
 
 
-def inconsistencies(meta_graph: meta_graph_pb2.MetaGraphDef, parts: Iterable[Part]) -> Problems:
-    """Look for names that can be understood in several ways or in none, and for functions without an end."""
+def faults(meta_graph: meta_graph_pb2.MetaGraphDef, parts: Iterable[Part]) -> Problems:
+    """Look for what no module may have, whichever operations are allowed.
+
+    These are names that can be understood in several ways or in none, functions without an end, and a
+    saver that reads other files than the module's.
+    """
     library = meta_graph.graph_def.library.function
     names = [function.signature.name for function in library]
     for part in parts:
@@ -59,6 +71,9 @@ def inconsistencies(meta_graph: meta_graph_pb2.MetaGraphDef, parts: Iterable[Par
         # TensorFlow may look elsewhere for it: among operations, and functions of other modules.
         for name in sorted({name for node in part.nodes for name in called(node)} - set(names)):
             yield f"has no function {name}, which is called{part.where}"
+        for node in part.nodes:
+            if node.op == "RestoreV2" and [_output(name) for name in node.input[:1]] != [part.path]:
+                yield f"has variables in another place than the module in {node.name}{part.where}"
     for name in _repeated(names):
         yield f"has several functions named {name}"
     for name in sorted(set(names)):
@@ -91,7 +106,7 @@ def _saver_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
     found: dict[str, str] = {}
     for field, tensor in tensors.items():
         behind = ancestors(nodes, tensor)
-        run = nodes.keys() - behind | {name for name in behind if name.encode() in named}
+        run = (nodes.keys() - behind) | {name for name in behind if name.encode() in named}
         rest = (other for name, other in tensors.items() if name != field)
         found |= dict.fromkeys(behind - ancestors(nodes, *run, *rest), field)
     return found
@@ -100,11 +115,12 @@ def _saver_nodes(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, str]:
 def _saver_functions(
     meta_graph: meta_graph_pb2.MetaGraphDef, nodes: dict[str, str]
 ) -> dict[str, str]:
-    """Return the fields of the saver by the functions that only nodes of `nodes` call."""
+    """Return the fields of the saver by the functions that only nodes of `nodes` call, with its path first."""
+    path = _output(meta_graph.saver_def.filename_tensor_name)
     savers = {
         function: nodes[node.name]
         for node in meta_graph.graph_def.node
-        if node.name in nodes
+        if node.name in nodes and [_output(name) for name in node.input[:1]] == [path]
         for function in (node.op, *called(node))
     }
     serialized = meta_graph.SerializeToString()
@@ -117,6 +133,11 @@ def _saver_functions(
         # By others than these, TensorFlow may take a function for another.
         and all(key.startswith("_") for key in function.attr)
     }
+
+
+def _output(name: str) -> str:
+    """Return the name of an output as inputs have it."""
+    return name.removesuffix(":0")
 
 
 def _called(function: function_pb2.FunctionDef) -> set[str]:

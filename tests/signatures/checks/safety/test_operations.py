@@ -269,6 +269,20 @@ def save_object(graph):
     graph.object_graph_def.nodes[0].saveable_objects["a"].save_function = 0
 
 
+def restore_elsewhere(graph):
+    """Give the restoring function a path of the graph, and not the loader's."""
+    path = graph.graph_def.node.add(name="path", op="Const")
+    node(graph, graph.saver_def.restore_op_name).input[0] = f"{path.name}:0"
+
+
+def restore_in_function(graph):
+    """Read a path of the restoring function, and not its argument."""
+    for function in graph.graph_def.library.function:
+        for each in function.node_def:
+            if each.op == "RestoreV2":
+                each.input[0] = f"{each.input[1]}"
+
+
 def register_identifier(graph):
     graph.object_graph_def.nodes[0].user_object.identifier = "my_class"
 
@@ -296,7 +310,17 @@ TF2 = (
     *(call_operation, call_in_list, call_in_call, make_up_handle, make_up_handle_in_function),
     *(add_resource, register_name, register_saver, save_object, register_identifier),
     *(register_type, register_type_of_argument, escape, escape_from_root),
+    *(restore_elsewhere, restore_in_function),
 )
+
+
+def test_paths_of_tf1(written):
+    """In a graph of TF1, the variables are read where the loader says, and nowhere else."""
+    graph = meta_graph(written("tf1"))
+    restore = node(graph, "save/RestoreV2")
+    assert restore.input[0] == graph.saver_def.filename_tensor_name.removesuffix(":0")
+    restore.input[0] = "save/filename"
+    assert len(list(harmless(graph))) == 1
 
 
 @pytest.mark.parametrize("change", TF2)
