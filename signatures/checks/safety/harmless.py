@@ -34,7 +34,7 @@ _ATTRIBUTES = frozenset().union(
 )
 # Operations that are harmless for another reason, as regular expressions.
 _EXCEPTIONS = (
-    # Variables, by handle or by reference. Nothing that is allowed makes handles of anything else.
+    # Variables, by handle or by reference. What else has handles, of what is allowed, are loops.
     r"VarHandleOp|Variable|VariableV2|VarIsInitializedOp|VariableShape|ReadVariableOp",
     r"Assign(Add|Sub)?VariableOp|Resource(Gather|GatherNd|StridedSliceAssign|CountUpTo)",
     r"ResourceScatter(Nd)?(Update|Add|Sub|Mul|Div|Min|Max)|Resource(Sparse)?Apply\w+",
@@ -60,7 +60,7 @@ _REFUSED = (
     # They belong to other devices, to the network between them, or to a debugger.
     r"(Xla|TPU|Debug)\w+",
     # They read objects from strings, even if their definition names other types first.
-    r"(Des|S)erialize\w+",
+    r"(Deserialize|Serialize)\w+",
 )
 # Those of functions that only the saver calls, or of its nodes in a graph of TF1.
 _SAVER_OPERATIONS = formats.TF2_SAVED_MODEL.saver_operations

@@ -238,8 +238,8 @@ def call_in_list(graph):
 
 def call_in_call(graph):
     name = graph.graph_def.library.function[0].signature.name
-    inner = {"func": {"name": name, "attr": {"f": {"func": {"name": "elsewhere"}}}}}
-    add(graph.graph_def.node, "call", "PartitionedCall", f=inner)
+    call = add(graph.graph_def.node, "call", "PartitionedCall", f={"func": {"name": name}})
+    call.attr["f"].func.attr["f"].func.name = "elsewhere"
 
 
 def make_up_handle(graph):
@@ -280,7 +280,7 @@ def restore_in_function(graph):
     for function in graph.graph_def.library.function:
         for each in function.node_def:
             if each.op == "RestoreV2":
-                each.input[0] = f"{each.input[1]}"
+                each.input[0] = each.input[1]
 
 
 def register_identifier(graph):
