@@ -308,6 +308,8 @@ def _wrong_members(subject: ModuleUnderTest, objects: Objects) -> Problems:
     every, trainable = map(set, members.values())
     yield from differences("variable on disk", every, every & set(subject.module.variables))
     if subject.promise.level == contract.COMMON:
+        if subject.module.variables and not every:
+            yield "variables: expected a list of the module's variables, got none"
         yield from (
             f"{name} trains, and is none of `variables`" for name in sorted(trainable - every)
         )

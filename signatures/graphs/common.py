@@ -5,6 +5,7 @@ for images" (TensorFlow 2): tensorflow.org/hub/common_signatures/images, .../com
 """
 
 import re
+from collections.abc import Sequence
 
 from google.protobuf import message
 
@@ -71,15 +72,19 @@ def _tf2(module: Module, task: str) -> contract.Contract:
             "as TensorFlow 2 saves; got neither"
         )
     function = Objects(meta_graph).function("__call__")
-    arguments, size = (), None
+    arguments: Sequence[str] = ()
+    # Of each trace; None if it takes any.
+    sizes: list[tuple[int, int] | None] = []
     if function is not None:
         spec = to_python(function.function_spec.fullargspec)
         arguments = spec.get("args") or () if isinstance(spec, dict) else ()
         for _, inputs, _ in Objects(meta_graph).traces(function):
             if inputs and (match := _IMAGES.fullmatch(str(inputs[0]))):
-                size = _size([-1 if side == "?" else int(side) for side in match.groups()])
-                break
-    images = TensorSpec(name="", shape=(None, *(size or (None, None)), 3))
+                sides = [-1 if side == "?" else int(side) for side in match.groups()]
+                sizes.append(_size(sides))
+    size = next(filter(None, sizes), None)
+    fixed = (None, None) if size is None or None in sizes else size
+    images = TensorSpec(name="", shape=(None, *fixed, 3))
     trains = "training" in arguments
     modes = tuple(
         contract.Mode(
