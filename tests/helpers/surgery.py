@@ -147,12 +147,15 @@ def default(m, index):
     return found.tuple_value.values[index]
 
 
+def key_on_disk(m, name):
+    """Return the name that a variable of the object has on disk."""
+    names = [node.variable.name for node in Objects(m.infer).members("variables")]
+    return f"variables/{names.index(name)}/.ATTRIBUTES/VARIABLE_VALUE"
+
+
 def spoil(m, name, value):
     """Change one value of a variable on disk."""
-    keys = {
-        node.variable.name: str(i) for i, node in enumerate(Objects(m.infer).members("variables"))
-    }
-    key = f"variables/{keys[name]}/.ATTRIBUTES/VARIABLE_VALUE"
+    key = key_on_disk(m, name)
     rewrite_variables(m.directory, lambda arrays: arrays[key].put(0, value))
 
 

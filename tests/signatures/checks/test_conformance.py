@@ -7,14 +7,21 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from stem import INCEPTIONS, STEM, STEMS, VGG_STEM, broken_copy, node, rewrite_variables
-from surgery import BETA, FEATURES, FIRST, damage, ids
+from stem import (
+    INCEPTIONS,
+    STEM,
+    STEMS,
+    VGG_STEM,
+    broken_copy,
+    node,
+    rewrite_variables,
+)
+from surgery import FEATURES, FIRST, both_networks, damage, ids
 
 from slimhub.models import catalog
 from slimhub.signatures.checks import conformance, registry
+from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.contract import contract, formats, network
-from slimhub.signatures.contract.network import TensorSpec
-from slimhub.signatures.module.module import Module
 
 SLOW = pytest.mark.slow
 # Those that other tests need anyhow, and the others.
@@ -89,6 +96,8 @@ def changed(name, content):
     return make
 
 
+LOGITS = "InceptionV1/Logits/SpatialSqueeze"
+PREDICTIONS = "InceptionV1/Logits/Predictions/Reshape_1"
 INDEX, PROVENANCE = "variables/variables.index", formats.PROVENANCE
 # What is made of a good module, and what can't be read then.
 NO_MODULES = {
@@ -129,113 +138,37 @@ def test_every_reason_at_once(tmp_path):
     assert len(readable.problems) == 3
 
 
-def changed_variable(name, **changes):
-    """Return a change of a variable of the small network."""
-    variables = network.get(STEM.name).variables
-    variable = dataclasses.replace(variables[name], **changes)
-    return dict(variables={**variables, name: variable})
+def give_probabilities_1(m):
+    for graph in (m.infer, m.train):
+        for name in ("default", "image_classification"):
+            graph.signature_def[name].outputs["default"].name = f"{PREDICTIONS}:0"
 
 
-# Changes of the contract that a good module is held to instead of its own, and what fails then.
-OTHER_NETWORKS = {
-    "shape": (changed_variable(BETA, shape=(65,)), {"variables", "parameters"}),
-    "trainable": (changed_variable(BETA, trainable=False), {"variables"}),
-    "regularized": (changed_variable(BETA, regularized=True), {"regularization-losses"}),
-    "image_size": (dict(image_size=(64, 64)), {"attachment"}),
-    "weight_decay": (dict(weight_decay=1e-4), {"loss-values"}),
-    "rescale": (dict(input_scale=1.0), {"image-range"}),
-    "end_points": (dict(end_points={}), {"signature-outputs"}),
-    "features": (
-        dict(feature_vector=TensorSpec(name="hub_input/Sub:0", shape=(None, 7))),
-        {"signature-outputs", "default-output", "tensor-names", "output-shapes"},
-    ),
-}
+def give_probabilities_5(m):
+    for function in both_networks(m):
+        for each in function.node_def:
+            if each.op == "Identity" and each.input[0] == f"{LOGITS}:output:0":
+                each.input[0] = f"{PREDICTIONS}:output:0"
 
 
-def held_to(**changes):
-    """Return the promise of version 3 of the small module, with changes of its network."""
-    changed = dataclasses.replace(network.get(STEM.name), **changes)
-    return contract.promise(version=3, task="feature_vector", network=changed)
-
-
-@pytest.mark.parametrize(("changes", "failed"), OTHER_NETWORKS.values(), ids=OTHER_NETWORKS)
-def test_other_network(stem, changes, failed):
-    """A module is held to the promise that is given, and not to what it says of itself."""
-    found = problems(stem / "3", promise=held_to(**changes))
-    assert found.keys() == {"provenance", *failed}
-    [name] = changes
-    [difference] = found["provenance"]
-    assert difference.split(": ")[0] == f"network.{name}"
-
-
-@pytest.mark.parametrize("version", contract.VERSIONS)
-def test_claim(stem, tmp_path, version):
-    """A network of three layers that claims to be Inception V1 is held to that, and refused."""
-    handle = f"google/imagenet/inception_v1/feature_vector/{version}"
-    claims = broken_copy(
-        stem / str(version),
-        tmp_path / str(version),
-        lambda m: m.record.update(model="inception_v1", handle=handle),
-    )
-    report = conformance.check(claims)
-    assert report.handle == handle
-    assert {
-        "signature-outputs",
-        "default-output",
-        "parameters",
-        "variables",
-        "regularization-losses",
-        "output-shapes",
-    } <= {result.id for result in report.failed}
-
-
-@pytest.mark.parametrize("version", contract.VERSIONS)
-@pytest.mark.parametrize("task", contract.TASKS)
-def test_older_provenance(family, tmp_path, task, version):
-    """A module of an earlier release, whose provenance describes its network, passes every check."""
-    older = tmp_path / str(version)
-    shutil.copytree(family(STEM.name, task, version), older)
-    record = json.loads((older / PROVENANCE).read_text())
-    num_classes = record.pop("num_classes")
-    logits = {"name": "InceptionV1/Logits/SpatialSqueeze:0", "shape": [None, num_classes]}
-    interface = {"scope": "InceptionV1", "logits": logits if num_classes else None}
-    (older / PROVENANCE).write_text(json.dumps({**record, "interface": interface, "sha256": "0"}))
-    assert conformance.check(older).ok
-
-
-def test_unknown_network(stem, tmp_path):
-    """A module of a network without a contract, as of a later release, is not read."""
-    unknown = broken_copy(
-        stem / "3", tmp_path / "3", lambda m: m.record.update(model="inception_v9")
-    )
-    [readable] = conformance.check(unknown).failed
-    assert readable.id == "readable"
-    [problem] = readable.problems
-    assert problem.startswith(f"{PROVENANCE} makes no sense: model: ")
-
-
-def test_other_version(stem):
-    """A module of version 3 does not keep the promise of version 1."""
-    record = Module(stem / "3").provenance
-    found = problems(stem / "3", promise=dataclasses.replace(record, contract=1).promise())
-    assert found.keys() == {
-        "provenance",
-        "signature-names",
-        "signature-inputs",
-        "signature-outputs",
-        "attachment",
-        "image-sizes",
-        "moving-averages",
-    }
-    fields = [problem.split(": ")[0] for problem in found["provenance"]]
-    assert fields == ["version", "network.end_points"]
+@pytest.mark.parametrize(
+    ("version", "change"), [(3, give_probabilities_1), (5, give_probabilities_5)]
+)
+def test_probabilities(family, tmp_path, version, change):
+    """A module that gives probabilities is no drop-in for one that gives logits."""
+    good = family(STEM.name, "classification", version)
+    bad = broken_copy(good, tmp_path / str(version), change)
+    like = Expectation(like=f"google/imagenet/stem/classification/{version}")
+    assert problems(good, expectation=like) == {}
+    assert problems(bad, expectation=like).keys() == {"logits"}
 
 
 def test_many_problems(stem):
     """A report names the first of many problems of a check, and counts the others."""
     frozen = network.get(STEM.name)
     absent = {f"InceptionV1/Absent_{i}": frozen.end_points[FIRST] for i in range(30)}
-    promise = held_to(end_points={**frozen.end_points, **absent})
+    more = dataclasses.replace(frozen, end_points={**frozen.end_points, **absent})
+    promise = contract.promise(version=3, task="feature_vector", network=more)
     found = problems(stem / "3", promise=promise)["signature-outputs"]
     # 30 in each of two signatures and two tag sets.
     assert len(found) == 21
@@ -248,8 +181,8 @@ def test_unforeseen_breakage(stem, tmp_path):
         stem / "3", tmp_path / "3", lambda m: m.infer.signature_def["default"].Clear()
     )
     found = problems(directory)
-    assert {"signature-inputs", "default-output", "finite-outputs"} < found.keys()
-    assert found["finite-outputs"][0].startswith("the check itself failed: ")
+    assert found.keys() == {"signature-inputs", "default-output", "batch-independence"}
+    assert found["batch-independence"][0].startswith("the check itself failed: ")
 
 
 # What else is not run then: what loads and runs modules, but for the check that fails.

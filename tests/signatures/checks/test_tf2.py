@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from stem import RESNET_STEM, STEM, VGG_STEM, broken_copy, failed_checks
+from stem import RESNET_STEM, STEM, VGG_STEM, broken_copy, failed_checks, rewrite_variables
 from surgery import (
     BATCH_NORM,
     BETA,
@@ -34,6 +34,7 @@ from surgery import (
     ids,
     ignore_momentum,
     inside,
+    key_on_disk,
     loss,
     main_call,
     multiply_by_offset,
@@ -54,6 +55,11 @@ from slimhub.signatures.contract import formats
 from slimhub.signatures.module.objects import Objects
 
 VGG = VGG_STEM.name
+
+
+def enlarge_beta(m):
+    key = key_on_disk(m, BETA)
+    rewrite_variables(m.directory, lambda arrays: arrays.update({key: np.zeros(65, np.float32)}))
 
 
 def set_dtype(info, dtype):
@@ -88,6 +94,7 @@ def swap_in_graph(m):
 BREAKAGES = {
     "marker_of_tf1": (lambda m: (m.directory / "tfhub_module.pb").touch(), "files"),
     "other_sums": (lambda m: m.record.update(files=[]), "checksums"),
+    "another_shape_on_disk": (enlarge_beta, "variables", "parameters", "loads"),
     "infinite_weight": (
         lambda m: spoil(m, f"{THIRD}/BatchNorm/beta", np.inf),
         "finite-variables",
