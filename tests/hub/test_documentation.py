@@ -199,6 +199,19 @@ def test_odd_records(entry, version):
     assert parsed(page(dataclasses.replace(entry(version), promise=promise))) is not None
 
 
+@pytest.mark.parametrize("version", contract.VERSIONS)
+def test_network_of_no_catalog(root, version):
+    """The page of a network that only has a contract says nothing of its origin or its accuracy."""
+    module = ModuleIndex(root).entry(f"{STEM}/{version}")
+    assert module.record.model == "stem"
+    text = page(module)
+    assert f"\nstem, version {version} of its modules for feature vectors of images" in text
+    assert f"{module.promise.network.num_parameters:,} parameters" in text
+    assert "TF-Slim's own" not in text
+    published = dataclasses.replace(module.record, status="verified")
+    assert "ILSVRC" not in page(dataclasses.replace(module, record=published))
+
+
 def test_markup():
     """Headings have ids but in quotations, columns of numbers a class, pictures a plain description."""
     html = markup.to_html(
