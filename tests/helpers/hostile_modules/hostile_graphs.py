@@ -109,7 +109,7 @@ ODD_GRAPHS = {
     "asset": (an_asset, "devices-and-paths", "the asset ../../../../../etc/passwd"),
     "recursion": (recursion, "operations", "functions that call each other in a circle: __inf"),
     "circle": (circle, "serving", "2 nodes in a cycle"),
-    "enormous_constant": (enormous, "image-range", "expected the constant 2.0, got None"),
+    "enormous_constant": (enormous, "loads", "Dimensions must be equal, but are 3 and 1000000"),
     "object_asset": (object_of("asset"), "operations", OBJECT + "expected one of"),
     "object_of_a_class": (object_of("user_object"), "operations", OBJECT + "expected one of _gen"),
     "object_registered": (
