@@ -5,6 +5,7 @@ VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 PYTEST := $(PY) -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+WHEEL_MODULE := --version=3 --model=inception_v1 --task=feature_vector --checkpoint=synthetic
 USABLE := import slimhub.export as e; assert e.__path__[0] == '$(CURDIR)/export'
 
 .DEFAULT_GOAL := help
@@ -71,14 +72,20 @@ fuzz: $(READY)  ## look for inputs that break the reading of archives and proven
 		$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
 	PYTHONPATH=tests/helpers TF_CPP_MIN_LOG_LEVEL=3 $(PY) tests/fuzz/fuzz.py $(or $(SECONDS),60)
 
-wheel: $(READY)  ## build the wheel; with it alone, export and check a module in a folder of its own
+wheel: $(READY)  ## build the wheel; with it alone, check a module in a folder of its own, then also export it
 	rm -rf build/wheel build/lib build/bdist.*
 	$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir=build/wheel .
+	cp examples/test_modules.py build/wheel
+	cd build/wheel && $(PY) -m slimhub.export $(WHEEL_MODULE)
 	$(PYTHON) -m venv build/wheel/env
-	build/wheel/env/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl
-	cd build/wheel && env/bin/slimhub-export --version=3 --model=inception_v1 --task=feature_vector \
-		--checkpoint=synthetic --output=modules
-	cd build/wheel && env/bin/slimhub-check modules/google/imagenet/inception_v1/feature_vector/3
+	build/wheel/env/bin/python -m pip install --quiet --disable-pip-version-check build/wheel/*.whl pytest
+	! build/wheel/env/bin/python -c "import tf_slim" 2>/dev/null
+	cd build/wheel && env/bin/slimhub-check build/modules/*/*/*/*/3
+	cd build/wheel && env/bin/pytest -c /dev/null --rootdir=. test_modules.py
+	cd build/wheel && env/bin/slimhub-export $(WHEEL_MODULE) --overwrite; test $$? = 2
+	build/wheel/env/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls build/wheel/*.whl)[export]"
+	cd build/wheel && env/bin/slimhub-export $(WHEEL_MODULE) --overwrite
+	cd build/wheel && env/bin/slimhub-check build/modules/*/*/*/*/3
 
 lint: $(READY)  ## check style, formatting and types
 	$(PY) -m ruff check .

@@ -129,9 +129,13 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     # These import TensorFlow, which flags that make no sense need not wait for.
     began = time.monotonic()
-    with terminal.quiet_imports():
-        from slimhub.export import pipeline, report
-        from slimhub.export.verification import processes
+    try:
+        with terminal.quiet_imports():
+            from slimhub.export import pipeline, report
+            from slimhub.export.verification import processes
+    except ModuleNotFoundError as error:
+        terminal.complain(f"{error}: pip install 'slimhub[export]' installs what it needs.")
+        return terminal.USAGE
 
     importing = time.monotonic() - began
     with processes.ForkedProcess() as executor:

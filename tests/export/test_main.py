@@ -117,3 +117,18 @@ def test_console_script():
     [script] = importlib.metadata.entry_points(group="console_scripts", name="slimhub-export")
     assert script.value == "slimhub.export.__main__:run"
     assert script.dist.name == "slimhub"
+
+
+@pytest.mark.parametrize("package", ["tf_slim", "tenacity"])
+def test_without_the_extra(tmp_path, package):
+    """Without the packages of the extra `export`, there is one message that says how to get them."""
+    flags = [*BOTH, "--checkpoint=synthetic", f"--output={tmp_path / 'modules'}"]
+    code = (
+        f"import runpy, sys; sys.modules[{package!r}] = None; sys.argv = ['x', *{flags}]\n"
+        "runpy.run_module('slimhub.export', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 2
+    [message] = done.stderr.splitlines()
+    assert "pip install 'slimhub[export]'" in message
+    assert list(tmp_path.iterdir()) == []
