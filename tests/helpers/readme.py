@@ -9,14 +9,20 @@ from slimhub.models import catalog
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 _BLOCK, _FLAGS = r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL
-# Language and code of each.
-BLOCKS: list[tuple[str, str]] = re.findall(_BLOCK, README, _FLAGS)
+
+
+def find_blocks(text: str) -> list[tuple[str, str]]:
+    """Return the language and the code of each block in a text."""
+    return re.findall(_BLOCK, text, _FLAGS)
+
+
+BLOCKS = find_blocks(README)
 
 
 def blocks(heading: str, language: str) -> list[str]:
     """Return the blocks of code in a language under a heading of the third level."""
     text = README.split(f"\n### {heading}\n")[1].split("\n## ")[0].split("\n### ")[0]
-    return [code for found, code in re.findall(_BLOCK, text, _FLAGS) if found == language]
+    return [code for found, code in find_blocks(text) if found == language]
 
 
 def networks() -> str:
