@@ -12,6 +12,11 @@ from slimhub.signatures.checks import report
 from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.checks.report import Report
 
+# Unlike with `-m`, nothing is imported from the current directory, which may be the module.
+_PROGRAM = (
+    "import sys; sys.path[:] = filter(None, sys.path)\n"
+    "from slimhub.signatures.__main__ import run; run()"
+)
 _EXCEPTIONS = {2: ValueError, 5: OSError}
 
 
@@ -46,7 +51,7 @@ def check(
     expectation = Expectation(like=like, contract=path, classes=classes)
     reasons = expected_failures or {}
     report.require_known(reasons)
-    command = [sys.executable, "-m", "slimhub.signatures", "--json", f"--timeout={timeout}"]
+    command = [sys.executable, "-c", _PROGRAM, "--json", f"--timeout={timeout}"]
     done = subprocess.run(
         [*command, *flags(expectation), "--", os.fspath(module)],
         capture_output=True,

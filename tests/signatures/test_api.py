@@ -1,5 +1,6 @@
 """The checks as a call."""
 
+import shutil
 import subprocess
 import sys
 
@@ -112,6 +113,20 @@ def test_after_tensorflow(stem):
     command = [sys.executable, "-c", program, stem / "1", CONTRACT]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, "True\n")
+
+
+def test_inside_a_module(stem, tmp_path):
+    """A program that is started in a module's directory runs nothing that is there."""
+    directory = shutil.copytree(stem / "1", tmp_path / "1")
+    (directory / "json.py").write_text("open('ran', 'w').close()")
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"import slimhub.signatures\nreport = slimhub.signatures.check('.', contract={str(CONTRACT)!r})\n"
+        "assert [result.id for result in report.failed] == ['files', 'checksums'], report.failed\n"
+    )
+    done = subprocess.run([sys.executable, program], cwd=directory, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not (directory / "ran").exists()
 
 
 def test_imports():
