@@ -245,13 +245,13 @@ def _outputs(network: NetworkContract, *, exact: bool) -> dict[str, dict[str, Te
     # No public source shows whether the feature vector of a classification module has the head's
     # end points. Chosen here: it has none, so that both tasks have the same `image_feature_vector`.
     named = {"image_feature_vector": features}
-    if network.logits is not None and network.predictions is not None:
+    if network.logits is not None:
         named["image_classification"] = {
             "default": network.logits,
             **network.end_points,
             f"{network.scope}/Logits": network.logits,
         }
-        if exact:
+        if exact and network.predictions is not None:
             # No public source shows whether the originals had it: chosen here, because it is useful.
             key = f"{network.scope}/Predictions"
             named["image_classification"][key] = network.predictions

@@ -81,7 +81,8 @@ class NetworkContract:
         the network has none.
       random_in_training: names of the tensors below that depend on dropout in training.
       feature_vector: float32 `[batch, num_features]`.
-      logits, predictions: float32 `[batch, num_classes]`; None without a classification layer.
+      logits: float32 `[batch, num_classes]`; None without a classification layer.
+      predictions: probabilities of the same shape; None if the network gives none.
       end_points: tensors by key `Scope/EndPoint`, in the network's order, without logits and predictions.
         In a file, heights and widths are those for images of the default size.
       variables: all variables by name, in order of construction.
@@ -148,12 +149,13 @@ class NetworkContract:
 
     def with_classes(self, num_classes: int) -> "NetworkContract":
         """Return the same network with another number of classes. Raise `ValueError` if it has none."""
-        if self.head is None or self.logits is None or self.predictions is None:
+        if self.head is None or self.logits is None:
             raise ValueError(f"{self.scope} has no classification layer")
+        shape = (None, num_classes)
         return dataclasses.replace(
             self,
-            logits=dataclasses.replace(self.logits, shape=(None, num_classes)),
-            predictions=dataclasses.replace(self.predictions, shape=(None, num_classes)),
+            logits=dataclasses.replace(self.logits, shape=shape),
+            predictions=self.predictions and dataclasses.replace(self.predictions, shape=shape),
             variables={
                 name: dataclasses.replace(variable, shape=(*variable.shape[:-1], num_classes))
                 if self._in_head(name)
@@ -210,7 +212,7 @@ def load(path: Path) -> NetworkContract:
     """Read the file of a network. Raise `OSError`, or `ValueError`, which says what is wrong and where."""
     try:
         network = records.read(NetworkContract, json.loads(path.read_text()))
-        _check(network)
+        check(network)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no contract of a network: {error}") from error
     return network
@@ -220,7 +222,7 @@ def _paths() -> dict[str, Path]:
     return {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.json"))}
 
 
-def _check(network: NetworkContract) -> None:
+def check(network: NetworkContract) -> None:
     """Raise `ValueError` if the parts of a network do not fit each other."""
     for name in ("image_size", "min_image_size"):
         if not all(1 <= side <= _MOST_PIXELS for side in getattr(network, name)):
@@ -229,9 +231,10 @@ def _check(network: NetworkContract) -> None:
         raise ValueError(f"input_offsets: expected 1 or 3, got {len(network.input_offsets)}")
     if (network.batch_norm_decay is None) != (network.num_batch_norms == 0):
         raise ValueError("batch_norm_decay: expected one with batch norms only")
-    head = (network.head, network.logits, network.predictions)
-    if None in head and head != (None, None, None):
-        raise ValueError("head, logits and predictions: expected all of them, or none")
+    if (network.head is None) != (network.logits is None):
+        raise ValueError("head and logits: expected both of them, or none")
+    if network.logits is None and network.predictions is not None:
+        raise ValueError("predictions: expected none without logits")
     for name in ("feature_vector", "logits", "predictions"):
         spec = getattr(network, name)
         if spec is not None and len(spec.shape) != 2:

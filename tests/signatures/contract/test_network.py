@@ -1,5 +1,6 @@
 """Contracts of networks: their files, and what is derived from them."""
 
+import dataclasses
 import json
 import re
 
@@ -43,8 +44,8 @@ MALFORMED = [
     ("input_offsets", [1.0, 2.0], "input_offsets: "),
     ("batch_norm_decay", None, "batch_norm_decay: "),
     ("variables", {}, "batch_norm_decay: "),
-    ("head", None, "head, logits and predictions: "),
-    ("predictions", None, "head, logits and predictions: "),
+    ("head", None, "head and logits: "),
+    ("logits", None, "head and logits: "),
     ("predictions>shape", [1001], "predictions: "),
     ("logits>shape", [None, 1, 1, 1001], "logits: "),
     ("feature_vector>shape>1", "192", "feature_vector.shape[1]: "),
@@ -71,6 +72,14 @@ def test_malformed(tmp_path, path, value, reason):
         ValueError, match=re.escape(f"{file} is no contract of a network: {reason}")
     ):
         network.load(file)
+
+
+def test_predictions_alone():
+    """Probabilities without logits are a ValueError; logits without probabilities are none."""
+    stem = network.get(STEM.name)
+    with pytest.raises(ValueError, match="predictions: expected none without logits"):
+        network.check(dataclasses.replace(stem, head=None, logits=None))
+    network.check(dataclasses.replace(stem, predictions=None))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000], ids=len)
