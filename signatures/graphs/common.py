@@ -17,7 +17,7 @@ from slimhub.signatures.module.module import Module, collection
 from slimhub.signatures.module.objects import Objects, to_python
 
 # Where a module takes any size, and names none.
-_DEFAULT_SIZE = (224, 224)
+DEFAULT_SIZE = (224, 224)
 _IMAGES = re.compile(r"float32 \[[^,]+, (\?|[0-9]+), (\?|[0-9]+), 3\]")
 # Checks create images of these sizes.
 _MOST_PIXELS = 1024
@@ -42,7 +42,7 @@ def _tf1(module: Module, task: str) -> contract.Contract:
         dims = signatures["default"].inputs["images"].tensor_shape.dim
         size = _size([dim.size for dim in dims[1:3]])
     if meta_graph is not None:
-        attached = _attached(meta_graph)
+        attached = attached_size(meta_graph)
     images = TensorSpec(name="", shape=(None, *(size or (None, None)), 3))
     outputs = {"default": _output(task)}
     signature = {"inputs": {"images": images}, "outputs": outputs}
@@ -108,7 +108,7 @@ def _tf2(module: Module, task: str) -> contract.Contract:
 
 
 def _contract(format, task, images, size, modes, attached) -> contract.Contract:
-    size = size or _DEFAULT_SIZE
+    size = size or DEFAULT_SIZE
     vector = _output("feature_vector")
     logits = _output("classification") if task == "classification" else None
     return contract.Contract(
@@ -154,7 +154,7 @@ def _size(sides: list[int]) -> tuple[int, int] | None:
     return None
 
 
-def _attached(meta_graph) -> tuple[int, int] | None:
+def attached_size(meta_graph) -> tuple[int, int] | None:
     """Return the attached image size, if there is one that makes sense; `attachment` says why not."""
     for value in collection(meta_graph, formats.ATTACHMENTS).bytes_list.value:
         try:

@@ -16,7 +16,7 @@ _LAYERS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMulV2
 # Operations that move the images' values, and change none.
 _MOVES = ("Pad", "PadV2", "MirrorPad", "Transpose", "Identity")
 # Operations that make probabilities of logits.
-_PROBABILITIES = ("Softmax", "Sigmoid")
+PROBABILITIES = ("Softmax", "Sigmoid")
 
 
 class InferenceGraph:
@@ -57,7 +57,7 @@ class InferenceGraph:
     def probabilities_behind(self, tensor: str) -> list[str]:
         """Return the operations after the last layer before a tensor that make probabilities, sorted."""
         nodes = after_last_layer(self._nodes, tensor)
-        return sorted(node.name for node in nodes if node.op in _PROBABILITIES)
+        return sorted(node.name for node in nodes if node.op in PROBABILITIES)
 
     def _before_moves(self, tensor: str) -> str:
         while (node := self._nodes[_operation(tensor)]).op in _MOVES and node.input:
@@ -73,7 +73,7 @@ def frozen(call: Callable, *, image_type: tf.TensorSpec) -> Iterator[InferenceGr
       call: function that returns a dictionary of tensors.
       image_type: of the images.
     """
-    traced = tf.function(call).get_concrete_function(image_type)
+    traced = tf.function(call, autograph=False).get_concrete_function(image_type)
     keys = sorted(traced.structured_outputs)
     flat = tf_private.convert_variables_to_constants_v2(traced)
     names = [tensor.name for tensor in flat.outputs]
