@@ -12,6 +12,7 @@ catalog.MODELS = (*STEMS.values(), *catalog.MODELS)
 import slimhub.export.publishing.publish
 import slimhub.export.report
 import slimhub.export.verification.processes
+import slimhub.signatures.isolation.inferring
 import slimhub.signatures.isolation.isolated  # noqa: F401
 
 # So that collecting garbage in a fork copies no memory.

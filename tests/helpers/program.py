@@ -21,6 +21,7 @@ _FORKS.set_forkserver_preload(["preloaded"])
 EXPORT = "slimhub.export.__main__"
 CHECK = "slimhub.signatures.__main__"
 ARCHIVE = "slimhub.export.archive"
+CONTRACT = "slimhub.signatures.contract_command"
 # Flags that export the stem, which takes about two seconds.
 STEM_ONLY = ("--model=stem", "--task=feature_vector", "--output=modules")
 
