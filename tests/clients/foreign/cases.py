@@ -16,11 +16,9 @@ V1_FEATURES_1, V1_FEATURES_3, V1_FEATURES_5 = (
 V2_FEATURES_3 = "google/imagenet/inception_v2/feature_vector/3"
 
 # What finds a layer of classes, or of features, that has another size.
-OTHER_SIZE = {"signature-outputs", "default-output", "output-shapes", "variables", "parameters"}
+OTHER_SIZE = {"signature-outputs", "default-output", "output-shapes", "variables"}
 # What finds another network.
-OTHER_NETWORK = {
-    *("signature-outputs", "variables", "parameters", "update-ops", "regularization-losses")
-}
+OTHER_NETWORK = {"signature-outputs", "variables", "regularization-losses"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +64,7 @@ CASES = (
     Case("slim", "v2-classification-1", V2_1),
     Case("slim", "v2-classification-3", V2_3),
     Case("slim", "v2-feature-vector-3", V2_FEATURES_3),
+    Case("slim", "unfused", V1_3),
     Case("slim", "labelled", V1_3),
     Case("slim", "labelled", V1_3, classes=17),
     Case("slim", "seventeen", V1_3, classes=17),
@@ -97,18 +96,17 @@ CASES = (
     _refused("slim", "probabilities", V1_3, "logits"),
     _refused("slim", "inference-only", V1_3, "tag-sets"),
     _refused("slim", "updates", V1_3, "update-ops"),
-    # Its end points have fixed sizes, too.
-    _refused("slim", "fixed-size", V1_3, "signature-inputs", "signature-outputs", "image-sizes"),
+    _refused("slim", "fixed-size", V1_3, "signature-inputs", "image-sizes"),
     _refused(
         *("slim", "float64", V1_3, "signature-inputs", "signature-outputs", "default-output"),
         *("output-shapes", "variables"),
     ),
     _refused("slim", "seventeen", V1_3, *OTHER_SIZE),
-    # What is good is refused as something else.
+    # Good modules as something else. Version 3 has all the signatures of version 1, and more.
     _refused("slim", "v1-classification-3", V2_3, *OTHER_NETWORK),
     _refused(
-        *("slim", "v1-classification-3", V1_1, "signature-names", "signature-inputs"),
-        *("signature-outputs", "attachment", "image-sizes", "moving-averages"),
+        *("slim", "v1-classification-3", V1_1, "signature-inputs", "signature-outputs"),
+        *("image-sizes", "moving-averages"),
     ),
     # Its images are of 32 x 32.
     _refused("three-layers", "3", V1_FEATURES_3, *OTHER_NETWORK, *OTHER_SIZE, "attachment"),

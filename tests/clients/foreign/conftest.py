@@ -116,7 +116,6 @@ def _write(program: str, environment: str, *, kind: str, images: Mapping, **job)
 
 def _run(program: str, environment: str, **job) -> None:
     found = environments.environments()[environment]
-    found.python()
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary, "program")
         directory.mkdir()

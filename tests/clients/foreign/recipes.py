@@ -26,9 +26,10 @@ SLIM = {
     "inference-only": {**V1, "train": False},
     "updates": {**V1, "updates": True},
     "fixed-size": {**V1, "any_size": False},
-    "float64": {**V1, "dtype": "float64"},
+    "float64": {**V1, "dtype": "float64", "fused": False},
 }
 SLOW_SLIM = {
+    "unfused": {**V1, "fused": False},
     "v1-feature-vector-1": {**V1, **VERSION_1, "classify": False},
     "v2-classification-1": {**V2, **VERSION_1},
     "v2-classification-3": {**V2, "name_scope": "network"},

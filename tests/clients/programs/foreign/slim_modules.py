@@ -29,7 +29,7 @@ MODELS = {
 }
 
 
-def build(model, images, momentum, is_training, classes, batch_statistics):
+def build(model, images, momentum, is_training, classes, batch_statistics, fused):
     """Build a network on rescaled images; return the end points of each task, and its output as `default`."""
     scope, arg_scope, base, head = MODELS[model]
     batch_norm = {
@@ -37,8 +37,7 @@ def build(model, images, momentum, is_training, classes, batch_statistics):
         "epsilon": 0.001,
         "updates_collections": UPDATE_OPS,
         "is_training": batch_statistics,
-        # The fused operation is for float32 only.
-        "fused": images.dtype == tf.float32,
+        "fused": fused,
     }
     with slim.arg_scope(arg_scope()), slim.arg_scope(
         [slim.conv2d], normalizer_params=batch_norm
@@ -76,6 +75,7 @@ def module_spec(
     name_scope="",
     use_resource=True,
     dtype="float32",
+    fused=True,
     rescaled=True,
     bgr=False,
     missing=(),
@@ -98,6 +98,7 @@ def module_spec(
       name_scope: of all operations.
       use_resource: whether variables are resources, as the library makes them by default.
       dtype: of everything.
+      fused: whether batch norm is one operation, which is for float32 only.
       rescaled: whether images are rescaled from [0, 1] to [-1, 1].
       bgr: whether the network gets the channels in reverse order.
       missing: keys of end points that no signature has.
@@ -130,6 +131,7 @@ def module_spec(
             is_training,
             classes if classify else None,
             batch_statistics or is_training,
+            fused,
         )
         if not is_training:
             del tf.compat.v1.get_collection_ref(UPDATE_OPS)[:]
