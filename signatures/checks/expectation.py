@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimhub.signatures.contract import contract as contracts
-from slimhub.signatures.contract import network, versions
+from slimhub.signatures.contract import formats, network, versions
 from slimhub.signatures.contract.network import NetworkContract
 from slimhub.signatures.module import class_names
 
 if TYPE_CHECKING:
     from slimhub.signatures.module.module import Module
 
+# Where class names may be, in a module of either format.
+_LABELS = (formats.TF1_HUB.labels, formats.TF2_SAVED_MODEL.labels)
 # The interfaces that `like` may name in place of a handle, and their tasks.
 INTERFACES = {f"image_{task}": task for task in contracts.TASKS}
 
@@ -91,21 +93,22 @@ class Expectation:
             return common_contract(module, INTERFACES[self.like])
         assert self.network is not None
         _, task, version = self._handle
-        names = self._class_names(module, versions.VERSIONS[version].format.labels)
-        return contracts.promise(
+        path = next((path for path in _LABELS if path in module.files), None)
+        promise = contracts.promise(
             version=version,
             task=task,
             network=self.network,
-            num_classes=self.classes or (names and len(names)) or None,
-            labels=task == "classification" and names is not None,
+            num_classes=self.classes or _count_classes(module, path),
             level=self.level,
         )
+        return dataclasses.replace(promise, labels=path if task == "classification" else None)
 
-    def _class_names(self, module: "Module", path: str) -> tuple[str, ...] | None:
-        if path not in module.files:
-            return None
-        try:
-            return class_names.parse(module.read(path, most=class_names.MOST_BYTES))
-        except ValueError:
-            # The check `labels` says why.
-            return ()
+
+def _count_classes(module: "Module", path: str | None) -> int | None:
+    """Return how many classes a file names; None if there is none, or if `labels` will say what is wrong."""
+    if path is None:
+        return None
+    try:
+        return len(class_names.parse(module.read(path, most=class_names.MOST_BYTES)))
+    except ValueError:
+        return None

@@ -114,8 +114,11 @@ def dropout(subject: ModuleUnderTest) -> Problems:
 
 def supported_collections(subject: ModuleUnderTest) -> Problems:
     """Look for collections that the TF Hub library refuses."""
+    supported = set(formats.SUPPORTED_COLLECTIONS)
+    if not subject.promise.exact:
+        supported.add(formats.ASSETS_COLLECTION)
     for label, _, meta_graph in subject.meta_graphs():
-        for name in sorted(set(meta_graph.collection_def) - formats.SUPPORTED_COLLECTIONS):
+        for name in sorted(set(meta_graph.collection_def) - supported):
             yield f"{label} has the collection {name}"
 
 

@@ -144,6 +144,8 @@ SUPPORTED_COLLECTIONS = frozenset(
         ATTACHMENTS,
     }
 )
+# Of modules with assets: the library writes it, and takes it away when it reads the module.
+ASSETS_COLLECTION = "saved_model_assets"
 # Attributes of the format's operations that TF 1.15 knows. TF 1.15 refuses a graph with any other
 # attribute, unless the attribute's name begins with an underscore.
 ATTRIBUTES = frozenset().union(
