@@ -61,7 +61,8 @@ def end_points(directory, version):
     if version == 5:
         signature = tf.saved_model.load(str(directory)).signatures["image_feature_vector"]
         return {key: value.numpy() for key, value in signature(images=tf.constant(image)).items()}
-    with execution.load(directory, tags=()) as module:
+    inference, _ = Module(directory).promise().modes
+    with execution.load(directory, tags=(), signatures=inference.signatures) as module:
         return module.run(image)["image_feature_vector"]
 
 
