@@ -31,7 +31,6 @@ class Case:
       like: a handle, or a common signature.
       failed: ids of the checks that fail; none for a good module.
       classes: number of classes that it is said to have.
-      slow: whether it is for `make clients` only.
     """
 
     origin: str
@@ -42,7 +41,8 @@ class Case:
 
     @property
     def slow(self) -> bool:
-        return self.module in recipes.SLOW_SLIM
+        common = self.like in (FEATURES, CLASSES)
+        return self.module in recipes.SLOW_SLIM or (self.origin == "slim" and common)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ def _param(case):
     return pytest.param(case, id=case.name, marks=marks + [pytest.mark.slow] * case.slow)
 
 
-@pytest.mark.parametrize("case", map(_param, CASES))
+@pytest.mark.parametrize("case", [_param(case) for case in CASES])
 def test_verdict(written, record_property, case):
     """A good module passes every check, and a broken one fails exactly those that should find it."""
     directory = written(case.origin, case.module)
