@@ -20,5 +20,6 @@ def test_verdict(written, record_property, case):
     began = time.monotonic()
     report = signatures.check(directory, like=case.like, classes=case.classes)
     record_property("seconds", time.monotonic() - began)
-    assert {result.id: result.problems for result in report.failed}.keys() == case.failed
+    problems = {result.id: result.problems for result in report.failed}
+    assert problems.keys() == case.failed, problems
     assert report.ok == (not case.failed)
