@@ -6,14 +6,12 @@ the format of SavedModels and don't change.
 
 import tensorflow as tf
 from tensorflow.python.framework import op_def_registry, ops
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 from tensorflow.python.saved_model.pywrap_saved_model import fingerprinting
 from tensorflow.python.training.checkpoint_state_pb2 import CheckpointState
 
 __all__ = [
     "AutoTrackable",
     "CheckpointState",
-    "convert_variables_to_constants_v2",
     "create_fingerprint",
     "op_def_registry",
     "ops",

@@ -93,7 +93,7 @@ def check_static(
     results = [_run(readable, subject, None, on_result)]
     if results[0].status == PASSED:
         format = subject.promise.format
-        _, *checks = registry.select(format, registry.STATIC, level=subject.level)
+        _, *checks = registry.select(format, registry.STATIC)
         results += [_run(check, subject, format, on_result) for check in checks]
     return _report(subject, results)
 
@@ -102,7 +102,7 @@ def check_running(subject: ModuleUnderTest, *, on_result: OnResult = lambda resu
     """Run the checks that load and run the module, in `subject.modes`; its static report's `may_run` is true."""
     results = []
     format = subject.promise.format
-    for check in registry.select(format, registry.LOAD, registry.RUN, level=subject.level):
+    for check in registry.select(format, registry.LOAD, registry.RUN):
         results.append(_run(check, subject, format, on_result))
         if check.id == "loads" and results[-1].status != PASSED:
             break
@@ -132,7 +132,7 @@ def _report(subject: ModuleUnderTest, results: Iterable[Result]) -> Report:
         like=subject.expectation.like,
         results=tuple(
             results_by_id.get(check.id, not_run(check, blocking))
-            for check in registry.select(format, level=subject.level)
+            for check in registry.select(format)
         ),
     )
 

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from slimhub.signatures.checks import bounds
 from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.contract import contract
-from slimhub.signatures.graphs.inference_graph import InferenceGraph, frozen
+from slimhub.signatures.graphs.inference_graph import InferenceGraph, traced
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.execution import RunningGraph, RunningObject, load
 from slimhub.signatures.module.module import Module
@@ -111,7 +111,7 @@ class ModuleUnderTest:
 
     @contextlib.contextmanager
     def flat_graph(self, mode: contract.Mode) -> Iterator[InferenceGraph]:
-        """Yield the graph of a mode without functions; in TensorFlow 2, of inference only."""
+        """Yield the graph of a mode without functions; in TensorFlow 2, without weights."""
         main = self.promise.format.main
         if not self.promise.format.callable:
             graph = self.run_graph(mode)
@@ -122,10 +122,9 @@ class ModuleUnderTest:
                 outputs={key: info.name for key, info in signature.outputs.items()},
             )
             return
-        assert not mode.training
         call = self.run_object(mode).function(next(call.name for call in mode.calls))
         images = tf.TensorSpec(self.promise.images.shape, self.promise.images.dtype)
-        with frozen(lambda images: call(images, None), image_type=images) as flat:
+        with traced(lambda images: call(images, None), image_type=images) as flat:
             yield flat
 
     def outputs(self, mode: contract.Mode, *, batch: int):

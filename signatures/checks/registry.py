@@ -108,13 +108,7 @@ _OF_A_NETWORK = frozenset().union(
 )
 
 
-# What `tensor-names` and parity say of slimhub's own.
-_OF_OTHERS = frozenset(["logits"])
-
-
 def _levels(id: str) -> tuple[str, ...]:
-    if id in _OF_OTHERS:
-        return (contract.DROP_IN, contract.COMMON)
     if id in _EXACT:
         return (contract.EXACT,)
     return (contract.EXACT, contract.DROP_IN) if id in _OF_A_NETWORK else contract.LEVELS
@@ -141,22 +135,16 @@ CHECKS = tuple(
 IDS = tuple(dict.fromkeys(check.id for check in CHECKS))
 
 
-def select(
-    format: formats.Format | None, *stages: str, level: str = contract.EXACT
-) -> tuple[Check, ...]:
+def select(format: formats.Format | None, *stages: str) -> tuple[Check, ...]:
     """Return the checks of a format and of these stages, or of all, in their order.
 
     Args:
       format: None for the checks that all formats have.
       stages: some of `STAGES`; none for all of them.
-      level: one of `contract.LEVELS`. Checks of `contract.EXACT` are among those of every level, where they
-        may not be applicable.
     """
     names = set(FORMATS) if format is None else {format.name}
     return tuple(
         check
         for check in CHECKS
-        if names <= set(check.formats)
-        and check.stage in (stages or STAGES)
-        and {level, contract.EXACT} & set(check.levels)
+        if names <= set(check.formats) and check.stage in (stages or STAGES)
     )

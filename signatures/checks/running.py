@@ -97,8 +97,6 @@ def prepared_images(subject: ModuleUnderTest) -> Findings:
     network, images = subject.promise.network, subject.images(batch=1)
     expected = network.input_scale * images - np.array(network.input_offsets, np.float32)
     for mode in subject.modes:
-        if mode.training and subject.promise.format.callable:
-            continue  # What updates variables can't be frozen; `calls-agree` compares the features.
         with subject.flat_graph(mode) as graph:
             tensors = graph.prepared_images()
             if not tensors:
@@ -123,9 +121,9 @@ def logits(subject: ModuleUnderTest) -> Problems:
         outputs = subject.outputs(mode, batch=2)
         for one in mode.applied:
             for key, spec in one.outputs.items():
-                if spec == subject.promise.network.logits and _are_probabilities(
-                    outputs[one.name][key]
-                ):
+                found = outputs.get(one.name, {}).get(key)
+                is_logits = found is not None and spec == subject.promise.network.logits
+                if is_logits and _are_probabilities(found):
                     yield f"{mode.label} {one.name} {key}: expected logits, got numbers that sum up to 1"
 
 

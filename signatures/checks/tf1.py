@@ -6,7 +6,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -28,6 +28,7 @@ from slimhub.signatures.checks.running import (
 from slimhub.signatures.checks.static import signatures, wrong_losses, wrong_variables
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.contract.network import MOVING_AVERAGES, RESCALING
+from slimhub.signatures.graphs import by_value
 from slimhub.signatures.graphs.dropout import draws_after_last_layer, wrong_dropout
 from slimhub.signatures.module import hub_protos
 from slimhub.signatures.module.directory import differences
@@ -287,9 +288,19 @@ def moving_averages(subject: ModuleUnderTest) -> Findings:
             continue
         update = _update(graph, images)
         yield from _wrong_update(mode.label, update, momentum=subject.promise.momentum)
+        unknown = {
+            name: update.before[name].shape
+            for name in update.before.keys() - update.statistics.keys()
+            if name.endswith(MOVING_AVERAGES)
+        }
         if subject.promise.momentum_input is not None:
             update = _update(graph, images, momentum=_OTHER_MOMENTUM)
             yield from _wrong_update(mode.label, update, momentum=_OTHER_MOMENTUM)
+        for name in sorted(unknown) if subject.promise.exact else ():
+            scope = name.rpartition("/")[0]
+            yield f"{mode.label} {name}: no batch norm with {scope}/beta uses the statistics of the batch"
+        if unknown and not subject.promise.exact:
+            yield from _wrong_momentum(mode.label, graph, images, unknown, subject.promise.momentum)
 
 
 CHECKS = {
@@ -369,9 +380,6 @@ def _wrong_update(label: str, update: _Update, *, momentum: float) -> Findings:
     averages = {name for name in update.before if name.endswith(MOVING_AVERAGES)}
     weights = {name: update.before[name] for name in update.before.keys() - averages}
     yield from moved(label, "averages were updated", weights, update.after)
-    for name in sorted(averages - update.statistics.keys()):
-        scope = name.rpartition("/")[0]
-        yield f"{label} {name}: no batch norm with {scope}/beta uses the statistics of the batch"
     updated = {
         name: (update.before[name], update.statistics[name], update.after[name])
         for name in averages & update.statistics.keys()
@@ -385,6 +393,21 @@ def _moved_weights(label: str, graph: RunningGraph, images: np.ndarray) -> Probl
     update = _update(graph, images)
     weights = {name: update.before[name] for name in trainable & update.before.keys()}
     yield from moved(label, "averages were updated", weights, update.after)
+
+
+def _wrong_momentum(
+    label: str,
+    graph: RunningGraph,
+    images: np.ndarray,
+    averages: Mapping[str, tuple[int, ...]],
+    momentum: float,
+) -> Problems:
+    """Find the default momentum of averages whose statistics are not known, as no batch norm is fused."""
+    feeds = graph.feeds(images)
+    found = by_value.momentum(lambda old: graph.updated(old, feeds), averages)
+    values = [] if found is None else [found.value, *(found.differing or ())]
+    if not values or any(abs(value - momentum) > by_value.ROUNDING for value in values):
+        yield f"{label}: expected moving averages that keep {momentum:g} of their values, got {values}"
 
 
 def _statistics(graph: tf.Graph) -> Iterator[tuple[str, tf.Tensor]]:

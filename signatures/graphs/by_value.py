@@ -12,7 +12,7 @@ from slimhub.signatures.graphs.inference_graph import InferenceGraph
 Arrays = Mapping[str, np.ndarray]
 
 # Shares of a number that float32 may lose to a few roundings, and to those of a long sum.
-_ROUNDING, _SUM_ROUNDING = 1e-6, 1e-5
+ROUNDING, _SUM_ROUNDING = 1e-6, 1e-5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def _rescaling(run: Callable[[np.ndarray], np.ndarray], size: tuple[int, int]):
         return None  # It depends on variables, too.
     if not dark.shape == bright.shape == found.shape == noise.shape:
         return None
-    within = _ROUNDING * max(np.max(np.abs(dark)), np.max(np.abs(bright)))
+    within = ROUNDING * max(np.max(np.abs(dark)), np.max(np.abs(bright)))
     scale, *offsets = (
         shortest(float(value), within=within)
         for value in (np.median(bright - dark), *-np.median(dark, axis=(0, 1, 2)))
@@ -99,7 +99,7 @@ def momentum(
     slopes = np.concatenate(
         [((updated[name] - from_zero[name]) / old[name]).ravel() for name in sorted(old)]
     )
-    return _common(slopes, within=_ROUNDING)
+    return _common(slopes, within=ROUNDING)
 
 
 def weight_decay(losses: Iterable[tuple[float, float]]) -> Found | None:

@@ -1,16 +1,13 @@
 """The check of where dropout acts, by the graph alone, whatever the weights. Yields one line a problem."""
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import node_def_pb2
 
+from slimhub.signatures.graphs.flat import RANDOM
 from slimhub.signatures.graphs.inference_graph import after_last_layer
 from slimhub.signatures.module.module import dependents
 from slimhub.signatures.module.objects import constant
-
-# Types of operations that draw random numbers.
-_RANDOM = re.compile("Random|TruncatedNormal|Multinomial")
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
 
@@ -32,7 +29,7 @@ def wrong_dropout(
       dropped: those among them that dropout is to act on.
       exact: whether dropout must be made of the operations that slimhub writes.
     """
-    draws = {name for name, node in nodes.items() if _RANDOM.search(node.op)}
+    draws = {name for name, node in nodes.items() if RANDOM.search(node.op)}
     behind = dependents(nodes, draws)
     for tensor in sorted(outputs):
         random = tensor.split(":")[0] in behind
@@ -46,7 +43,7 @@ def wrong_dropout(
 
 def draws_after_last_layer(nodes: Nodes, tensor: str) -> list[str]:
     """Return the operations that draw random numbers for a tensor behind the last layer before it, sorted."""
-    return sorted(node.name for node in after_last_layer(nodes, tensor) if _RANDOM.search(node.op))
+    return sorted(node.name for node in after_last_layer(nodes, tensor) if RANDOM.search(node.op))
 
 
 def _wrong_rates(where: str, nodes: Nodes, draws: set[str]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from slimhub.support.tf_private import op_def_registry
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 # Operations that draw random numbers.
-_RANDOM = re.compile("Random|Multinomial|TruncatedNormal|Stateful(Uniform|StandardNormal)")
+RANDOM = re.compile("Random|Multinomial|TruncatedNormal|Stateful(Uniform|StandardNormal)")
 
 
 class FlatGraph:
@@ -44,7 +44,7 @@ class FlatGraph:
     @functools.cached_property
     def random(self) -> set[str]:
         """Return the names of all operations whose values depend on random numbers."""
-        draws = [node.name for node in self.nodes.values() if _RANDOM.search(node.op)]
+        draws = [node.name for node in self.nodes.values() if RANDOM.search(node.op)]
         return dependents(self.nodes, draws)
 
     def in_order_of_use(self, names: Iterable[str]) -> list[str]:

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
+from slimhub.signatures.graphs.flat import FlatGraph
 from slimhub.signatures.module import execution
-from slimhub.support import tf_private
 
 # Operations that weigh their inputs: before the first of them, images are only prepared.
 _LAYERS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMulV2", "Einsum")
@@ -66,20 +66,30 @@ class InferenceGraph:
 
 
 @contextlib.contextmanager
-def frozen(call: Callable, *, image_type: tf.TensorSpec) -> Iterator[InferenceGraph]:
-    """Trace a function of images, and inline all functions that it calls; variables become constants.
+def traced(call: Callable, *, image_type: tf.TensorSpec) -> Iterator[InferenceGraph]:
+    """Trace a function of images; the graph can be run up to the first layers, as it has no weights.
 
     Args:
       call: function that returns a dictionary of tensors.
       image_type: of the images.
     """
-    traced = tf.function(call, autograph=False).get_concrete_function(image_type)
-    keys = sorted(traced.structured_outputs)
-    flat = tf_private.convert_variables_to_constants_v2(traced)
-    names = [tensor.name for tensor in flat.outputs]
-    with contextlib.closing(execution.session(flat.graph)) as session:
-        outputs = dict(zip(keys, names, strict=True))
-        yield InferenceGraph(session, images=flat.inputs[0].name, outputs=outputs)
+    function = tf.function(call, autograph=False).get_concrete_function(image_type)
+    graph = FlatGraph(function.graph.as_graph_def())
+    outputs = zip(sorted(function.structured_outputs), function.outputs, strict=True)
+    tensors = {key: graph.computed(tensor.name) for key, tensor in outputs}
+    with opened(graph, images=function.inputs[0].name, outputs=tensors) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def opened(
+    graph: FlatGraph, *, images: str, outputs: Mapping[str, str]
+) -> Iterator[InferenceGraph]:
+    """Open a session of a graph; its variables have no values."""
+    with tf.Graph().as_default() as imported:
+        tf.graph_util.import_graph_def(graph.graph_def(), name="")
+    with contextlib.closing(execution.session(imported)) as session:
+        yield InferenceGraph(session, images=images, outputs=outputs)
 
 
 def after_last_layer(

@@ -104,18 +104,8 @@ class Tf1Network:
         self, averages: Mapping[str, np.ndarray], images: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Set moving averages, train on images once, and return the moving averages."""
-        running = self._session(_TRAINING)
-        variables = {
-            variable.op.name: variable
-            for variable in running.collection("variables")
-            if variable.op.name in averages
-        }
-        for name, variable in variables.items():
-            given = {variable.initializer.inputs[1]: averages[name]}
-            running.session.run(variable.initializer, given)
         feeds = {self._images(_TRAINING).name: images}
-        running.session.run(running.collection("update_ops"), feeds)
-        return running.session.run(variables)
+        return self._session(_TRAINING).updated(averages, feeds)
 
     @property
     def _last(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from slimhub.signatures.contract.network import TensorSpec
+from slimhub.signatures.graphs import inference_graph
 from slimhub.signatures.graphs.flat import FlatGraph
 from slimhub.signatures.graphs.inference_graph import InferenceGraph
 from slimhub.signatures.graphs.outputs import SIGNATURES, Outputs
@@ -97,10 +98,8 @@ class Tf2Network:
     def inference_graph(self) -> Iterator[InferenceGraph]:
         """Enter the graph of inference, without weights: it can be run up to the first layers."""
         [outputs, *_] = self.inference.values()
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(outputs.graph.graph_def(), name="")
-        with contextlib.closing(execution.session(graph)) as session:
-            yield InferenceGraph(session, images=outputs.images, outputs={})
+        with inference_graph.opened(outputs.graph, images=outputs.images, outputs={}) as graph:
+            yield graph
 
     def updated(
         self, averages: Mapping[str, np.ndarray], images: np.ndarray

@@ -77,6 +77,18 @@ class RunningGraph:
         }
         return self.session.run(fetches, {**self.feeds(images), **(extra_feeds or {})})
 
+    def updated(
+        self, averages: Mapping[str, np.ndarray], feeds: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Set moving averages, run all updates once, and return these moving averages by name."""
+        every = {variable.op.name: variable for variable in self.collection("variables")}
+        variables = {name: every[name] for name in averages}
+        for name, variable in variables.items():
+            given = {variable.initializer.inputs[1]: averages[name]}
+            self.session.run(variable.initializer, given)
+        self.session.run(self.collection("update_ops"), feeds)
+        return self.session.run(variables)
+
     def differing(
         self, arrays: Mapping[str, np.ndarray], tensors: Mapping[str, tf.Tensor]
     ) -> list[str]:
