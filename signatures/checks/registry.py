@@ -32,6 +32,7 @@ class Check:
     description: str
 
 
+_DROPOUT = "In training, dropout acts on what it should; nothing else is random."
 # By stage and id, in the order in which they run, and in which reports have them.
 _DESCRIPTIONS = {
     STATIC: {
@@ -60,7 +61,7 @@ _DESCRIPTIONS = {
         "calls": "What is loaded can be called as promised: arguments, their defaults, and what comes out.",
         "assets": "What is loaded has the file that names the classes, where that is promised, as `labels`.",
         "networks": "It has the network once for inference and once for training, with every batch norm and its updates.",
-        "dropout": "In training, dropout acts on what it should; nothing else is random.",
+        "dropout": _DROPOUT,
         "regularization-losses": "There is one L2 loss for each regularized kernel, of that kernel alone.",
     },
     LOAD: {
@@ -71,6 +72,7 @@ _DESCRIPTIONS = {
     RUN: {
         "output-shapes": "The arrays of every output have the promised dtype and shape.",
         "finite-outputs": "Every output of every signature is finite.",
+        "dropout": _DROPOUT,
         "batch-independence": "At inference, what comes out for an image does not depend on the other images of its batch.",
         "image-sizes": "It takes images of any size from the smallest on, or of its fixed size only.",
         "calls-agree": "All signatures and calls of a mode give the same tensors, called or in a session, and move moving averages alike.",
@@ -86,13 +88,13 @@ _ONLY: dict[str, dict[str, tuple[str, ...]]] = {
     _TF1: {
         STATIC: (
             *("format-marker", "tensor-names", "signature-feeds", "supported-collections"),
-            *("update-ops", "attachment", "attributes"),
+            *("update-ops", "attachment", "attributes", "dropout"),
         ),
     },
     _TF2: {
         STATIC: ("calls", "assets", "networks"),
         LOAD: ("serving",),
-        RUN: ("calls-agree", "inference-statistics"),
+        RUN: ("dropout", "calls-agree", "inference-statistics"),
     },
 }
 

@@ -15,7 +15,6 @@ from tensorflow.core.protobuf import saved_object_graph_pb2
 from slimhub.signatures.checks import agreement, bounds
 from slimhub.signatures.checks.bounds import Measurement, difference
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
-from slimhub.signatures.checks.report import NotApplicableError
 from slimhub.signatures.checks.running import (
     logits,
     measured_loss,
@@ -137,7 +136,10 @@ def networks(subject: ModuleUnderTest) -> Problems:
 def dropout(subject: ModuleUnderTest) -> Problems:
     """Find where random numbers enter the networks, and which calls draw any."""
     if not subject.promise.exact:
-        raise NotApplicableError("the functions of others may be of any form; see calls-agree")
+        yield from _wrong_draws(subject)
+        return
+    if not subject.runs_inference:
+        return
     for function, outputs in _outputs_of_networks(subject):
         nodes = {node.name: node for node in function.node_def}
         dropped = subject.promise.network.random_in_training if is_training(function) else ()
@@ -287,6 +289,29 @@ def _arguments(function: saved_object_graph_pb2.SavedFunction) -> tuple:
     if not isinstance(spec, dict):
         raise UnreadableError(f"expected a description of arguments, got {spec}")
     return spec.get("args"), spec.get("defaults") or ()
+
+
+def _wrong_draws(subject: ModuleUnderTest) -> Problems:
+    """Find the random numbers behind the outputs of each mode, in whatever functions."""
+    promise = subject.promise
+    for mode in subject.modes:
+        every = max(mode.calls, key=lambda call: len(call.outputs))
+        with subject.flat_graph(mode) as graph:
+            for key, tensor in sorted(graph.outputs.items()):
+                if key not in every.outputs:
+                    continue
+                random = (
+                    mode.training and every.outputs[key].name in promise.network.random_in_training
+                )
+                draws = graph.draws_behind(tensor)
+                if promise.level == contract.COMMON and mode.training:
+                    # Where dropout acts is the network's own affair, but for its output.
+                    draws = [] if random else graph.draws_after_last_layer(tensor)
+                    random = False
+                if draws and not random:
+                    yield f"{mode.label} {key}: expected no random numbers to enter it, {draws[0]} does"
+                if random and not draws:
+                    yield f"{mode.label} {key}: expected dropout to act on it, it does not"
 
 
 def _wrong_arguments(call: contract.Call, names, defaults) -> Problems:

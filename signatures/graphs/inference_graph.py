@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
-from slimhub.signatures.graphs.flat import FlatGraph
+from slimhub.signatures.graphs.flat import RANDOM, FlatGraph
 from slimhub.signatures.module import execution
+from slimhub.signatures.module.module import ancestors
 
 # Operations that weigh their inputs: before the first of them, images are only prepared.
 _LAYERS = ("Conv2D", "DepthwiseConv2dNative", "Conv3D", "MatMul", "BatchMatMulV2", "Einsum")
@@ -58,6 +59,16 @@ class InferenceGraph:
         """Return the operations after the last layer before a tensor that make probabilities, sorted."""
         nodes = after_last_layer(self._nodes, tensor)
         return sorted(node.name for node in nodes if node.op in PROBABILITIES)
+
+    def draws_behind(self, tensor: str) -> list[str]:
+        """Return the operations that draw random numbers for a tensor, sorted."""
+        names = ancestors(self._nodes, tensor)
+        return sorted(name for name in names if RANDOM.search(self._nodes[name].op))
+
+    def draws_after_last_layer(self, tensor: str) -> list[str]:
+        """Return those of `draws_behind` that are after the last layer."""
+        nodes = after_last_layer(self._nodes, tensor)
+        return sorted(node.name for node in nodes if RANDOM.search(node.op))
 
     def _before_moves(self, tensor: str) -> str:
         while (node := self._nodes[_operation(tensor)]).op in _MOVES and node.input:

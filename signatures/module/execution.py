@@ -149,13 +149,19 @@ class RunningObject:
       weights: all other variables by name.
     """
 
-    def __init__(self, loaded, *, mode: contract.Mode):
+    def __init__(self, loaded, *, mode: contract.Mode, level: str = contract.EXACT):
         found = getattr(loaded, "variables", ())
         variables = {variable.name.removesuffix(":0"): variable for variable in found}
         names = {name for name in variables if name.endswith(MOVING_AVERAGES)}
+        if level == contract.COMMON:
+            # Whose names may be any, and the same.
+            variables = {f"{variable.name} ({i})": variable for i, variable in enumerate(found)}
+            trained = {id(variable) for variable in getattr(loaded, "trainable_variables", ())}
+            names = {name for name in variables if id(variables[name]) not in trained}
         self.averages = {name: variables[name] for name in sorted(names)}
         self.weights = {name: variables[name] for name in sorted(variables.keys() - names)}
         self._on_disk = self.read(self.averages)
+        self._training = mode.training
         ways: tuple[contract.Signature | contract.Call, ...] = (*mode.signatures, *mode.calls)
         self._functions = {one.name: _function(loaded, one) for one in ways}
         self._applied = {one.name: self._functions[one.name] for one in mode.applied}
@@ -173,9 +179,10 @@ class RunningObject:
         Returns:
           Output arrays by the name of the signature or call, and output key.
         """
-        # With momentum 1, the moving averages don't change.
+        # With momentum 1, the moving averages don't change; not all take it.
         inputs = tf.constant(images), tf.constant(1.0)
-        with without_grappler():
+        restored = self._on_disk if self._training else {}
+        with self.with_moving_averages(restored), without_grappler():
             return {name: _arrays(apply(*inputs)) for name, apply in self._applied.items()}
 
     def step(self, images: np.ndarray, *, momentum: float):
@@ -233,7 +240,7 @@ class RunningObject:
             self._assign(averages)
             yield
         finally:
-            self._assign(self._on_disk)
+            self._assign({name: self._on_disk[name] for name in averages})
 
     def _assign(self, averages: Mapping[str, np.ndarray]) -> None:
         for name, value in averages.items():

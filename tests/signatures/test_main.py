@@ -14,7 +14,10 @@ from slimhub.signatures.checks import registry
 from slimhub.signatures.contract import formats
 
 # Statuses of a good feature vector, which has no classes.
-GOOD = {**dict.fromkeys(ids(formats.TF1_HUB), "passed"), "labels": "not applicable"}
+GOOD = {
+    **dict.fromkeys(ids(formats.TF1_HUB), "passed"),
+    **dict.fromkeys(("labels", "logits"), "not applicable"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ def rows(stdout):
 
 def test_tables(stem, broken, run):
     """A broken module among good ones exits with 1; each table has the handle, the weights and every check."""
-    passed = {**GOOD, "labels": "not"}
+    passed = {**GOOD, "labels": "not", "logits": "not"}
     done = run(stem / "3")
     assert (done.code, done.stderr) == (0, "")
     assert "google/imagenet/stem/feature_vector/3" in done.stdout

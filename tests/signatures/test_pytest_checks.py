@@ -107,7 +107,7 @@ def passed(format: formats.Format) -> dict[str, tuple[str, str]]:
     return {
         **{id: ("passed", "") if id in ids(format) else skipped for id in registry.IDS},
         "labels": ("skip", "the module names no classes"),
-        "logits": ("skip", "not asked of slimhub's own modules"),
+        "logits": ("skip", "the module does not classify"),
     }
 
 
