@@ -211,11 +211,17 @@ def get(name: str) -> NetworkContract:
 def load(path: Path) -> NetworkContract:
     """Read the file of a network. Raise `OSError`, or `ValueError`, which says what is wrong and where."""
     try:
-        network = records.read(NetworkContract, json.loads(path.read_text()))
+        network = records.read(
+            NetworkContract, json.loads(path.read_text(), parse_constant=_refused)
+        )
         check(network)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no contract of a network: {error}") from error
     return network
+
+
+def _refused(constant: str):
+    raise ValueError(f"{constant} is no number")
 
 
 def _paths() -> dict[str, Path]:

@@ -41,6 +41,7 @@ MALFORMED = [
     ("image_size", [0, 224], "image_size: "),
     ("min_image_size", [224, 1025], "min_image_size: "),
     ("input_scale", "2", "input_scale: "),
+    ("weight_decay", float("nan"), "NaN is no number"),
     ("input_offsets", [1.0, 2.0], "input_offsets: "),
     ("batch_norm_decay", None, "batch_norm_decay: "),
     ("variables", {}, "batch_norm_decay: "),
