@@ -1,4 +1,4 @@
-"""What a module is to be held to: its own provenance, or somebody's wish."""
+"""Find the contract that a module is to be held to: that of its own provenance, or of what somebody names."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ INTERFACES = {f"image_{task}": task for task in contracts.TASKS}
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What a module is to be held to.
+    """The choice of what a module is held to.
 
     Attributes:
       like: a handle, `google/imagenet/inception_v1/classification/3`, for which the module is to be a

@@ -1,4 +1,4 @@
-"""What a signature or a call gives, and on what of its graph that depends."""
+"""The outputs of a signature or a call, and what of its graph they depend on."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What modules of others may have: every operation that can do no harm, by TensorFlow's own definitions.
+"""Allow modules of others every operation that can do no harm, by TensorFlow's own definitions.
 
 Harmless is what keeps its state in variables, and reaches no file, no network and no Python. Files in
 `assets/` do no harm either: no operation that is allowed opens one. How long operations run and how much
