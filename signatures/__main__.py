@@ -3,8 +3,8 @@
 Usage: slimhub-check [flags] MODULE...    (or: python -m slimhub.signatures)
        slimhub-check --list [--json]
 
-Each is held to what its own provenance says that it is, or to what --like names: a handle, for a module
-that is to be a drop-in for it, or the common image signatures alone.
+Each is held to what its own provenance says that it is, or to what --like names: a handle, for a
+module that is to be a drop-in for it, or the common image signatures alone.
 
 A module may hold anything. Each is checked in a process of its own, with bounded time and memory,
 and nothing in it is run before its operations are known to be harmless. An archive is unpacked into
