@@ -6,6 +6,7 @@ import breakages_tf1
 import breakages_tf2
 import levels
 import pytest
+import tensorflow as tf
 from stem import STEM, STEMS, broken_copy, failed_checks
 from surgery import TRAINING, ids, rows
 
@@ -106,3 +107,36 @@ def test_warning(family, tmp_path):
     report = conformance.check(bad, expectation=Expectation(like=like))
     status = {result.id: result.status for result in report.results}
     assert status["tensor-names"] == "warning"
+
+
+def shard(directory):
+    """Rewrite the variables of a module as two files, with one index."""
+    folder = directory / "variables"
+    reader = tf.train.load_checkpoint(str(folder / "variables"))
+    names = sorted(reader.get_variable_to_shape_map())
+    parts = []
+    for number, some in enumerate((names[::2], names[1::2])):
+        parts.append(f"{folder}/part-{number}")
+        tf.raw_ops.SaveV2(
+            prefix=parts[-1],
+            tensor_names=some,
+            shape_and_slices=[""] * len(some),
+            tensors=[reader.get_tensor(name) for name in some],
+        )
+    for path in folder.glob("variables.*"):
+        path.unlink()
+    tf.raw_ops.MergeV2Checkpoints(
+        checkpoint_prefixes=parts, destination_prefix=f"{folder}/variables"
+    )
+
+
+@pytest.mark.parametrize("version", contract.VERSIONS)
+def test_welcome(stem, tmp_path, version):
+    """A drop-in may have its variables in several files, and files of its own."""
+    directory = tmp_path / str(version)
+    shutil.copytree(stem / str(version), directory)
+    shard(directory)
+    assert len(list(directory.glob("variables/variables.data-*-of-00002"))) == 2
+    (directory / "fingerprint.pb").write_bytes(b"")
+    (directory / "README.md").write_text("Fine-tuned on flowers.")
+    assert judged(f"google/imagenet/stem/feature_vector/{version}", directory) == set()
