@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from slimhub.signatures.checks import bounds
 from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.contract import contract
 from slimhub.signatures.graphs.inference_graph import InferenceGraph, traced
@@ -43,7 +42,6 @@ class ModuleUnderTest:
         self._graphs: dict[str, RunningGraph] = {}
         self._objects: dict[str, RunningObject] = {}
         self._outputs: dict[tuple[str, int], dict[str, dict[str, np.ndarray]]] = {}
-        self._nudged: dict[str, dict[str, dict[str, np.ndarray]]] = {}
         self._sessions = contextlib.ExitStack()
         self.served: dict[str, dict[str, np.ndarray]] = {}
 
@@ -135,23 +133,9 @@ class ModuleUnderTest:
             self._outputs[key] = self.run(mode).run(self.images(batch=batch))
         return self._outputs[key]
 
-    def response(self, mode: contract.Mode, name: str, key: str) -> float:
-        """Measure how far the network amplifies rounding on the way to an output, in that mode.
-
-        Returns:
-          The difference that it makes to the output when every pixel moves by one unit in the last place.
-        """
-        if mode.label not in self._nudged:
-            self._nudged[mode.label] = self.run(mode).run(
-                bounds.move_by_one_ulp(self.images(batch=2))
-            )
-        found = self._nudged[mode.label][name][key]
-        return bounds.difference(found, self.outputs(mode, batch=2)[name][key])
-
     def forget(self) -> None:
         """Drop the outputs that are kept, which are large for a large network."""
         self._outputs.clear()
-        self._nudged.clear()
 
     def images(self, *, batch: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return noise in [0, 1], float32 `[batch, height, width, 3]`, of the default size if none is given.
