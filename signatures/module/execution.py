@@ -161,7 +161,8 @@ class RunningObject:
         self.averages = {name: variables[name] for name in sorted(names)}
         self.weights = {name: variables[name] for name in sorted(variables.keys() - names)}
         self._on_disk = self.read(self.averages)
-        self._training = mode.training
+        # An unknown network may move them at inference, too.
+        self._may_move = mode.training or level == contract.COMMON
         ways: tuple[contract.Signature | contract.Call, ...] = (*mode.signatures, *mode.calls)
         self._functions = {one.name: _function(loaded, one) for one in ways}
         self._applied = {one.name: self._functions[one.name] for one in mode.applied}
@@ -181,7 +182,7 @@ class RunningObject:
         """
         # With momentum 1, the moving averages don't change; not all take it.
         inputs = tf.constant(images), tf.constant(1.0)
-        restored = self._on_disk if self._training else {}
+        restored = self._on_disk if self._may_move else {}
         with self.with_moving_averages(restored), without_grappler():
             return {name: _arrays(apply(*inputs)) for name, apply in self._applied.items()}
 
