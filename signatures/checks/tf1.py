@@ -31,7 +31,7 @@ from slimhub.signatures.contract.network import MOVING_AVERAGES, RESCALING
 from slimhub.signatures.graphs import by_value
 from slimhub.signatures.graphs.dropout import draws_after_last_layer, wrong_dropout
 from slimhub.signatures.module import hub_protos
-from slimhub.signatures.module.directory import differences
+from slimhub.signatures.module.directory import UnreadableError, differences
 from slimhub.signatures.module.execution import RunningGraph
 from slimhub.signatures.module.module import ancestors, collection, dependents, type_of
 
@@ -208,13 +208,7 @@ def variables(subject: ModuleUnderTest) -> Problems:
             "trainable_variables": len(network.trainable),
         }
         for kind, expected in counts.items():
-            values = collection(meta_graph, kind).bytes_list.value
-            try:
-                protos = [variable_pb2.VariableDef.FromString(value) for value in values]
-            except message.DecodeError as error:
-                yield f"{label} {kind}: can't be parsed: {error}"
-                continue
-            found = {proto.variable_name.removesuffix(":0"): proto.trainable for proto in protos}
+            found = _listed(meta_graph, kind)
             if len(found) != expected:
                 yield f"{label} {kind}: expected {expected}, got {len(found)}"
             for name in sorted(set(found) - set(handles)):
@@ -340,16 +334,22 @@ def _wrong_collections(subject: ModuleUnderTest) -> Problems:
     }
     for label, _, meta_graph in subject.meta_graphs():
         for kind, names in expected.items():
-            values = collection(meta_graph, kind).bytes_list.value
-            try:
-                protos = [variable_pb2.VariableDef.FromString(value) for value in values]
-            except message.DecodeError as error:
-                yield f"{label} {kind}: can't be parsed: {error}"
-                continue
-            found = {proto.variable_name.removesuffix(":0") for proto in protos}
+            found = set(_listed(meta_graph, kind))
             if kind == "variables":
                 found &= names
             yield from differences(f"{label} {kind}", names, found)
+
+
+def _listed(meta_graph, kind: str) -> dict[str, bool]:
+    """Return the names in a collection of variables, and whether each is trainable. Raise `UnreadableError`."""
+    try:
+        protos = [
+            variable_pb2.VariableDef.FromString(value)
+            for value in collection(meta_graph, kind).bytes_list.value
+        ]
+    except message.DecodeError as error:
+        raise UnreadableError(f"{kind}: can't be parsed: {error}") from error
+    return {proto.variable_name.removesuffix(":0"): proto.trainable for proto in protos}
 
 
 def _attachment(serialized: bytes):
