@@ -7,7 +7,7 @@ from slimhub.hub import markup, snippets
 from slimhub.hub.index import Entry
 from slimhub.hub.previews import cache
 from slimhub.models import catalog
-from slimhub.signatures.contract import contract, formats
+from slimhub.signatures.contract import contract, formats, versions
 from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module import class_names
@@ -66,7 +66,7 @@ def markdown(
         signatures=_signatures(promise),
         outputs=_outputs(promise),
         calls=[call for mode in promise.modes for call in mode.calls],
-        versions=contract.VERSIONS,
+        versions=versions.below(record.prefix),
         in_training=_in_training(promise),
         dropout_inside=_dropout_inside(promise),
         series=record.version != record.contract,

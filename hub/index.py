@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from slimhub.signatures.contract import formats, versions
+from slimhub.signatures.contract import formats, handles
 from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.module.directory import Directory, UnreadableError
 from slimhub.signatures.module.provenance import Provenance
@@ -147,7 +147,7 @@ class ModuleIndex:
                 yield "/".join(parts)
             elif len(parts) > _MOST_LEVELS:
                 folders.clear()
-            folders[:] = [name for name in folders if re.fullmatch(versions.HANDLE_PART, name)]
+            folders[:] = [name for name in folders if re.fullmatch(handles.PART, name)]
 
     def _on_unreadable(self, error: OSError) -> None:
         if not isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):

@@ -59,13 +59,13 @@ def _render(subject: ModuleUnderTest) -> dict[str, bytes]:
     image = sample_image.draw(*network.image_size)
     [mode] = [mode for mode in subject.modes if not mode.training]
     outputs = subject.run(mode).run(np.asarray(image, np.float32)[np.newaxis] / 255)
+    every = max(outputs.values(), key=len)
     # Blocks come before their layers, whose names begin with theirs.
     shown = sorted(network.end_points, key=lambda key: key.count("/"))[:MOST_PICTURES]
     files = {"sample_image.png": _png(image), "filters.png": _png(pictures.filters(kernel))}
     end_points = []
     for index, key in enumerate(network.end_points):
-        # The signature that gives all end points, for either task.
-        values = outputs["image_feature_vector"][key]
+        values = every[key]
         picture = f"{index:02}.png" if key in shown else None
         end_points.append({"key": key, "shape": values.shape, "picture": picture})
         if picture:

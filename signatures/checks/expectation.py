@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slimhub.signatures.contract import contract as contracts
-from slimhub.signatures.contract import formats, network, versions
+from slimhub.signatures.contract import formats, handles, network, versions
+from slimhub.signatures.contract.handles import Handle
 from slimhub.signatures.contract.network import NetworkContract
 from slimhub.signatures.module import class_names
 
@@ -58,8 +59,7 @@ class Expectation:
             return network.load(self.contract)
         if self.like is None or self.like in INTERFACES:
             return None
-        name, _, _ = self._handle
-        return network.get(name)
+        return network.get(self._handle.model)
 
     @property
     def level(self) -> str:
@@ -69,18 +69,21 @@ class Expectation:
         return contracts.COMMON if self.like in INTERFACES else contracts.DROP_IN
 
     @functools.cached_property
-    def _handle(self) -> tuple[str, str, int]:
-        """The network, the task and the version that the handle ends with."""
-        name, task, version = ["", "", *(self.like or "").split("/")][-3:]
-        known = self.contract is not None or name in network.names()
-        versions_known = [str(number) for number in versions.VERSIONS]
-        if not known or task not in contracts.TASKS or version not in versions_known:
-            raise ValueError(
-                f"expected a handle that ends with NETWORK/TASK/VERSION, or one of {', '.join(INTERFACES)}; "
-                f"networks: {', '.join(network.names())}; tasks: {', '.join(contracts.TASKS)}; "
-                f"versions: {', '.join(versions_known)}; got {self.like!r}"
-            )
-        return name, task, int(version)
+    def _handle(self) -> Handle:
+        try:
+            handle = handles.parse(self.like or "")
+        except ValueError as error:
+            raise ValueError(f"{error}; it may also be {' or '.join(INTERFACES)}") from error
+        networks = (handle.model,) if self.contract is not None else network.names()
+        for what, value, known in (
+            ("network", handle.model, networks),
+            ("task", handle.task, contracts.TASKS),
+            ("version", handle.version, versions.below(handle.prefix)),
+        ):
+            if value not in known:
+                expected = ", ".join(map(str, known))
+                raise ValueError(f"{self.like}: expected a {what} of {expected}, got {value}")
+        return handle
 
     def promise(self, module: "Module") -> contracts.Contract:
         """Return the contract that a module is held to. Raise `UnreadableError`."""
@@ -92,16 +95,18 @@ class Expectation:
         if self.like in INTERFACES:
             return common_contract(module, INTERFACES[self.like])
         assert self.network is not None
-        _, task, version = self._handle
         path = next((path for path in _LABELS if path in module.files), None)
         promise = contracts.promise(
-            version=version,
-            task=task,
+            version=self._handle.version,
+            prefix=self._handle.prefix,
+            task=self._handle.task,
             network=self.network,
             num_classes=self.classes or _count_classes(module, path),
             level=self.level,
         )
-        return dataclasses.replace(promise, labels=path if task == "classification" else None)
+        return dataclasses.replace(
+            promise, labels=path if self._handle.task == "classification" else None
+        )
 
 
 def _count_classes(module: "Module", path: str | None) -> int | None:

@@ -67,7 +67,7 @@ def batch_independence(subject: ModuleUnderTest) -> Findings:
 def image_sizes(subject: ModuleUnderTest) -> Problems:
     """Run the module on images of other sizes."""
     height, width = subject.promise.network.image_size
-    any_size = subject.promise.images.shape[1] is None
+    any_size = subject.promise.any_image_size
     smallest = subject.promise.network.min_image_size
     others = dict.fromkeys(
         [smallest, (max(height // 2 + 1, smallest[0]), width), (height, width + width // 2)]

@@ -15,7 +15,7 @@ from tensorflow.core.framework import attr_value_pb2
 from slimhub.signatures.checks.module_under_test import ModuleUnderTest
 from slimhub.signatures.checks.report import NotApplicableError
 from slimhub.signatures.checks.safety.operations import operations
-from slimhub.signatures.contract import contract, formats, versions
+from slimhub.signatures.contract import contract, formats, handles
 from slimhub.signatures.contract.network import TensorSpec, tensor_type
 from slimhub.signatures.module import class_names as label_file
 from slimhub.signatures.module.directory import UnreadableError, differences
@@ -75,8 +75,8 @@ def provenance(subject: ModuleUnderTest) -> Problems:
     tail = f"{record.model}/{record.task}/{record.version}"
     if not f"/{record.handle}".endswith(f"/{tail}"):
         yield f"expected a handle that ends with {tail}, got {record.handle}"
-    if record.contract != record.version and record.handle.split("/")[0] == versions.PUBLISHER:
-        yield f"expected a handle that does not begin with {versions.PUBLISHER}/, as version {record.version} keeps the contract of version {record.contract}"
+    if record.contract != record.version and record.handle.split("/")[0] == handles.PUBLISHER:
+        yield f"expected a handle that does not begin with {handles.PUBLISHER}/, as version {record.version} keeps the contract of version {record.contract}"
     for file in record.checkpoint:
         if PurePath(file.name).name != file.name:
             yield f"expected the name of a file without its folder, got {file.name}"
@@ -244,6 +244,8 @@ def _fields(where: str, expected, found, names=None) -> Problems:
 
 def signatures(subject: ModuleUnderTest):
     """Yield label and name, promise and proto of each signature that was both promised and found."""
+    if not any(mode.signatures for mode in subject.promise.modes):
+        raise NotApplicableError("it has no signatures")
     for _, modes, meta_graph in subject.meta_graphs():
         for mode in modes:
             for signature in mode.signatures:

@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 from slimhub.signatures.contract.formats import Format
 from slimhub.signatures.contract.network import NetworkContract, TensorSpec
-from slimhub.signatures.contract.versions import BATCH_NORM_MOMENTUM, VERSIONS
+from slimhub.signatures.contract.versions import BATCH_NORM_MOMENTUM, below
+from slimhub.signatures.contract.versions import VERSIONS as VERSIONS
 
 TASKS = ("classification", "feature_vector")
 # How strictly a module is held to its contract: slimhub's own to all of it, and to nothing beyond it; a
@@ -126,6 +127,11 @@ class Contract:
         return self.level == EXACT
 
     @property
+    def any_image_size(self) -> bool:
+        """Return whether the module takes images of any size that the network accepts."""
+        return None in self.images.shape[1:]
+
+    @property
     def files(self) -> tuple[str, ...]:
         """Return the paths of all files that the module directory must have."""
         if not self.exact:
@@ -165,6 +171,7 @@ def promise(
     version: int,
     task: str,
     network: NetworkContract,
+    prefix: str | None = None,
     num_classes: int | None = None,
     labels: bool = False,
     level: str = EXACT,
@@ -172,9 +179,10 @@ def promise(
     """Return the contract of a module.
 
     Args:
-      version: a key of `VERSIONS`.
+      version: one of those `below` the prefix.
       task: one of `TASKS`.
       network: the contract of the network, as it is frozen.
+      prefix: of the module's handle, `google/imagenet`.
       num_classes: length of the logits; None for that of the frozen contract. Ignored for feature vectors.
       labels: whether the module names its classes.
       level: one of `LEVELS`.
@@ -182,17 +190,20 @@ def promise(
     Raises:
       ValueError: the version or the task has no contract, or the network has no classification layer.
     """
-    for what, value, known in (("version", version, VERSIONS), ("task", task, TASKS)):
+    versions = below(prefix)
+    for what, value, known in (("version", version, versions), ("task", task, TASKS)):
         if value not in known:
             raise ValueError(f"{what}: expected one of {', '.join(map(str, known))}, got {value!r}")
-    rules = VERSIONS[version]
+    rules = versions[version]
     network = _of_task(network, task, num_classes)
     if rules.any_image_size:
         network = network.for_any_image_size()
     images = rules.images(network.image_size)
     momentum, momentum_input = rules.momentum_of(network.batch_norm_decay)
     named = _outputs(network, exact=level == EXACT)
-    signatures = tuple(_signatures(rules.format, task, named, images, momentum_input))
+    signatures: tuple[Signature, ...] = ()
+    if rules.signatures:
+        signatures = tuple(_signatures(rules.format, task, named, images, momentum_input))
     if level != EXACT and rules.format.callable:
         # The originals had no other.
         signatures = tuple(one for one in signatures if one.name == rules.format.main)

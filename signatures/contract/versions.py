@@ -10,11 +10,6 @@ from collections.abc import Mapping
 from slimhub.signatures.contract.formats import TF1_HUB, TF2_SAVED_MODEL, Format
 from slimhub.signatures.contract.network import TensorSpec
 
-# First part of the handles whose versions are versions of the contract: existing code relies on these.
-PUBLISHER = "google"
-# A part of a handle, as a regular expression.
-HANDLE_PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Version:
@@ -27,6 +22,7 @@ class Version:
       settable_momentum: whether networks with batch norm have signatures `..._with_bn_hparams`, which
         take the momentum as an input.
       image_module_info: whether the default image size is attached to the module.
+      signatures: whether modules have signatures, beside the object that can be called.
       changes: what is new in the version, in words.
     """
 
@@ -35,6 +31,7 @@ class Version:
     momentum: float | None
     settable_momentum: bool
     image_module_info: bool
+    signatures: bool
     changes: str
 
     def momentum_of(self, batch_norm_decay: float | None) -> tuple[float | None, TensorSpec | None]:
@@ -54,7 +51,7 @@ class Version:
         return TensorSpec(name="hub_input/images:0", shape=(None, height, width, 3))
 
 
-# There was never a version 2. Version 4 is version 5 without `serving_default`.
+# There was never a version 2.
 VERSIONS: Mapping[int, Version] = {
     1: Version(
         format=TF1_HUB,
@@ -62,6 +59,7 @@ VERSIONS: Mapping[int, Version] = {
         momentum=None,
         settable_momentum=False,
         image_module_info=False,
+        signatures=True,
         changes="The first: images of one size; batch norm has the momentum that the network has in TF-Slim.",
     ),
     3: Version(
@@ -70,8 +68,19 @@ VERSIONS: Mapping[int, Version] = {
         momentum=0.99,
         settable_momentum=True,
         image_module_info=True,
+        signatures=True,
         changes="Images of any size; batch norm's momentum is 0.99 for fine-tuning, and can be set. "
         "hub.Module needs tensorflow-hub 0.2.0 or later.",
+    ),
+    4: Version(
+        format=TF2_SAVED_MODEL,
+        any_image_size=True,
+        momentum=0.99,
+        settable_momentum=True,
+        image_module_info=False,
+        signatures=False,
+        changes="A SavedModel of TensorFlow 2, which can be called and fine-tuned there, but has no "
+        "signatures. hub.Module can't load it.",
     ),
     5: Version(
         format=TF2_SAVED_MODEL,
@@ -79,10 +88,29 @@ VERSIONS: Mapping[int, Version] = {
         momentum=0.99,
         settable_momentum=True,
         image_module_info=False,
-        changes="A SavedModel of TensorFlow 2, which can be fine-tuned there; serving_default, and all "
-        "that version 3 has.",
+        signatures=True,
+        changes="Version 4 with signatures: serving_default, and all that version 3 has.",
     ),
 }
+# The versions below prefixes that have their own. Those of a preview for TensorFlow 2 before 4 were
+# broken, so there is only that one. No public source shows whether its momentum can be set and whether
+# it gives end points: chosen here, as in version 4 of `google/imagenet`.
+SERIES: Mapping[str, Mapping[int, Version]] = {
+    "google/tf2-preview": {
+        4: dataclasses.replace(
+            VERSIONS[4],
+            any_image_size=False,
+            changes="A SavedModel of TensorFlow 2, which can be called and fine-tuned there, for images of "
+            "one size.",
+        ),
+    },
+}
+
+
+def below(prefix: str | None) -> Mapping[int, Version]:
+    """Return the versions of the modules whose handles begin with a prefix."""
+    return SERIES.get(prefix or "", VERSIONS)
+
 
 # The name is chosen here: no public source shows the original's.
 BATCH_NORM_MOMENTUM = TensorSpec(name="hub_input/batch_norm_momentum:0", shape=())

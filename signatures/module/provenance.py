@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from slimhub.signatures.contract import contract, network
+from slimhub.signatures.contract import contract, network, versions
 from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.contract.network import NetworkContract
 from slimhub.support import records
@@ -124,11 +124,17 @@ class Provenance:
             frozen = network.get(self.model)
         return contract.promise(
             version=self.contract,
+            prefix=self.prefix,
             task=self.task,
             network=frozen,
             num_classes=self.num_classes,
             labels=self.labels_file is not None,
         )
+
+    @property
+    def prefix(self) -> str:
+        """Return the handle without model, task and version."""
+        return self.handle.removesuffix(f"/{self.model}/{self.task}/{self.version}")
 
     @property
     def weights(self) -> str:
@@ -172,8 +178,9 @@ def _check(record: Provenance) -> None:
     )
     is_version = 1 <= record.version <= MOST_VERSIONS
     _expect("version", record.version, is_version, f"1 to {MOST_VERSIONS}")
-    known = ", ".join(map(str, contract.VERSIONS))
-    _expect("contract", record.contract, record.contract in contract.VERSIONS, f"one of {known}")
+    known = versions.below(record.prefix)
+    numbers = ", ".join(map(str, known))
+    _expect("contract", record.contract, record.contract in known, f"one of {numbers}")
     _expect("task", record.task, record.task in contract.TASKS, f"one of {contract.TASKS}")
     classifies = record.task == "classification"
     are_plausible = 1 <= record.num_classes <= _MOST_CLASSES if record.num_classes else False
@@ -183,7 +190,7 @@ def _check(record: Provenance) -> None:
         are_plausible if classifies else record.num_classes is None,
         f"1 to {_MOST_CLASSES}" if classifies else "none, with feature vectors",
     )
-    names = contract.VERSIONS[record.contract].format.labels if classifies else None
+    names = known[record.contract].format.labels if classifies else None
     _expect("labels_file", record.labels_file, record.labels_file in (None, names), repr(names))
 
 
