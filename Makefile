@@ -19,11 +19,12 @@ endif
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(READY)  ## export two networks from synthetic weights, and use each module: [VERSION=1|3|5]
+demo: $(READY)  ## export two networks from synthetic weights, and use each module: [VERSION=1|3|4|5]
 	$(PY) -m slimhub.export.demo $(if $(VERSION),--version=$(VERSION))
 
-export: $(READY)  ## export: VERSION=1|3|5|... [CONTRACT=1|3|5] [MODEL=...|auto] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
-	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(CONTRACT:%=--contract=%) $(INTERFACE:%=--interface=%) \
+export: $(READY)  ## export: VERSION=1|3|4|5|... or HANDLE=... [CONTRACT=1|3|4|5] [MODEL=...|auto] [TASK=...] [CHECKPOINT=...] [LABELS=...] [OUTPUT=...] [ARCHIVE=1] [ARGS=...]
+	@$(PY) -m slimhub.export $(if $(VERSION),--version=$(VERSION)) $(if $(HANDLE),--handle="$(HANDLE)") \
+		$(CONTRACT:%=--contract=%) $(INTERFACE:%=--interface=%) \
 		$(MODEL:%=--model=%) $(TASK:%=--task=%) $(if $(CHECKPOINT),--checkpoint="$(CHECKPOINT)") \
 		$(if $(LABELS),--labels="$(LABELS)") $(if $(OUTPUT),--output="$(OUTPUT)") $(if $(ARCHIVE),--archive) $(ARGS)
 
@@ -33,7 +34,7 @@ archive: $(READY)  ## write the archives of modules that were published without:
 check: $(READY)  ## check modules, directories or archives, against their contract: MODULES="dir ..." [ARGS=--json]
 	$(PY) -m slimhub.signatures $(ARGS) $(MODULES)
 
-catalog: $(READY)  ## export every module from synthetic weights, and check each: [VERSION=1|3|5]
+catalog: $(READY)  ## export every module from synthetic weights, and check each: [VERSION=1|3|4|5]
 	$(MAKE) export VERSION=$(or $(VERSION),3) CHECKPOINT=synthetic OUTPUT=build/catalog ARGS=--overwrite
 	$(MAKE) check MODULES="build/catalog/*/imagenet/*/*/$(or $(VERSION),3)"
 

@@ -1,6 +1,7 @@
 """Export TF-Slim checkpoints as TF Hub modules, and check each module before it is published.
 
 Usage: slimhub-export --version=VERSION [flags]    (or: python -m slimhub.export)
+       slimhub-export --handle=HANDLE [flags]
 
 Every module goes to <output>/<handle>, such as
 build/modules/google/imagenet/inception_v2/classification/3.
@@ -13,8 +14,12 @@ Exit codes: 0 done, 1 a check failed, 2 usage, 3 the checkpoint or its source, 4
 Example: slimhub-export --version=3 --model=inception_v2 --checkpoint=inception_v2.ckpt
 """
 
+import functools
+import importlib
+import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags, logging
@@ -26,11 +31,22 @@ from slimhub.models import catalog
 from slimhub.signatures.contract import contract
 from slimhub.support import terminal
 
+
+class _HubCacheParser(flags.ArgumentParser):
+    """A parser of a path that may be left out, for the path of the environment; absl says `true` then."""
+
+    def parse(self, argument: str) -> str | None:
+        return {"true": "", "false": None}.get(argument, terminal.expand(argument))
+
+
 _VERSION = flags.DEFINE_string(
-    "version",
+    "version", None, "Version of the modules, the last part of their handles."
+)
+_HANDLE = flags.DEFINE_string(
+    "handle",
     None,
-    "Version of the modules, the last part of their handles. Required.",
-    required=True,
+    "Handle of the one module to export, such as google/imagenet/inception_v1/feature_vector/4, or its URL "
+    "on tfhub.dev. It stands for --version, --model, --task and --handle_prefix.",
 )
 _CONTRACT = flags.DEFINE_enum(
     "contract",
@@ -89,9 +105,22 @@ _HANDLE_PREFIX = flags.DEFINE_string(
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace versions that exist.")
 _ARCHIVE = flags.DEFINE_bool("archive", False, "Write <version>.tar.gz beside each version, too.")
+_HUB_CACHE = flags.DEFINE_flag(
+    flags.Flag(
+        _HubCacheParser(),
+        None,
+        "hub-cache",
+        None,
+        "Also put each module where tensorflow_hub looks for its URL on tfhub.dev, so that code with that "
+        "URL finds it. --hub-cache=DIR is for programs that run with TFHUB_CACHE_DIR=DIR.",
+        boolean=True,
+    )
+)
 _ALLOW_UNUSED = flags.DEFINE_bool(
     "allow_unused", False, "Ignore variables of the checkpoint that the network does not have."
 )
+# What a handle says, too.
+_NAMED_BY_HANDLE = ("version", "model", "task", "handle_prefix")
 flags.register_validator("output", bool, "expected a directory")
 flags.register_validator(
     "version",
@@ -109,32 +138,35 @@ def main(arguments: list[str]) -> int:
         terminal.complain(f"Arguments that no flag takes: {' '.join(arguments)}")
         return terminal.USAGE
     try:
-        request = ExportRequest(
-            version=int(_VERSION.value),
+        request = _which()(
             contract=_contract(),
-            models=tuple(dict.fromkeys(_MODEL.value)),
-            tasks=tuple(dict.fromkeys(_TASK.value)),
             checkpoint=_CHECKPOINT.value,
             labels=None if _LABELS.value is None else class_names.read(_LABELS.value),
             sha256=_SHA256.value and _SHA256.value.lower(),
             moving_averages=_MOVING_AVERAGES.value,
             output=Path(_OUTPUT.value),
-            handle_prefix=_HANDLE_PREFIX.value,
             overwrite=_OVERWRITE.value,
             archive=_ARCHIVE.value,
+            hub_cache=_HUB_CACHE.value is not None,
             allow_unused=_ALLOW_UNUSED.value,
         )
     except UsageError as error:
         terminal.complain(str(error))
         return error.exit_code
+    if _HUB_CACHE.value:
+        os.environ["TFHUB_CACHE_DIR"] = _HUB_CACHE.value
     # These import TensorFlow, which flags that make no sense need not wait for.
     began = time.monotonic()
     try:
         with terminal.quiet_imports():
             from slimhub.export import pipeline, report
             from slimhub.export.verification import processes
+
+            if request.hub_cache:
+                importlib.import_module("slimhub.export.publishing.hub_cache")
     except ModuleNotFoundError as error:
-        terminal.complain(f"{error}: pip install 'slimhub[export]' installs what it needs.")
+        extras = "export,hub-cache" if request.hub_cache else "export"
+        terminal.complain(f"{error}: pip install 'slimhub[{extras}]' installs what it needs.")
         return terminal.USAGE
 
     importing = time.monotonic() - began
@@ -148,6 +180,24 @@ def main(arguments: list[str]) -> int:
             verbose=flags.FLAGS.verbosity >= logging.INFO,
         )
     return report.exit_code(done)
+
+
+def _which() -> Callable[..., ExportRequest]:
+    """Return what makes the request for the modules that are asked for. Raise `UsageError`."""
+    named = [name for name in _NAMED_BY_HANDLE if flags.FLAGS[name].present]
+    if _HANDLE.value is not None:
+        if named:
+            raise UsageError(f"--handle says what --{named[0]} does: leave one of them out.")
+        return functools.partial(ExportRequest.for_handle, _HANDLE.value)
+    if _VERSION.value is None:
+        raise UsageError("Expected --version or --handle.")
+    return functools.partial(
+        ExportRequest,
+        version=int(_VERSION.value),
+        models=tuple(dict.fromkeys(_MODEL.value)),
+        tasks=tuple(dict.fromkeys(_TASK.value)),
+        handle_prefix=_HANDLE_PREFIX.value,
+    )
 
 
 def _contract() -> int | None:

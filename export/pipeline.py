@@ -39,6 +39,7 @@ class Outcome:
       error: why it was not published.
       directory: where it was published.
       archive: what was published beside it, if anything was.
+      hub_cache: where it is for tensorflow_hub, which looks for its URL there.
       weights: where they are from, in words.
       checkpoint: what they were read from, a path or `synthetic`.
       moving_averages: whether they are those of the training.
@@ -54,6 +55,7 @@ class Outcome:
     error: ExportError | None = None
     directory: Path | None = None
     archive: module_archive.Packed | None = None
+    hub_cache: tuple[Path, ...] = ()
     weights: str = ""
     checkpoint: str = ""
     moving_averages: bool = False
@@ -130,6 +132,8 @@ def _unpublishable(request: ExportRequest, model: Model) -> Iterator[tuple[str, 
         publish.remove_stale_staging(target)
         try:
             publish.check_publishable(target, overwrite=request.overwrite)
+            if request.hub_cache and not request.overwrite:
+                _hub_cache().check_free(request.handle(model, task))
         except ExportError as error:
             yield task, error
 
@@ -182,6 +186,7 @@ def _export_module(
         restored, references = graphs.restore(task)
     promise = contract.promise(
         version=request.contract_version,
+        prefix=request.handle_prefix,
         task=task,
         network=network.get(model.name),
         num_classes=restored.definitions.num_classes,
@@ -208,10 +213,12 @@ def _export_module(
         with watch("publishing"):
             archive = _pack(staging, target, request)
             publish.publish(staging, target, overwrite=request.overwrite)
+            cached = _hub_cache().put(target, handle) if request.hub_cache else ()
     return Outcome(
         handle=handle,
         directory=target,
         archive=archive,
+        hub_cache=cached,
         weights=provenance.weights,
         checkpoint=graphs.checkpoint.taken,
         moving_averages=request.moving_averages,
@@ -223,6 +230,13 @@ def _export_module(
         parity=parity,
         stages=watch.seconds,
     )
+
+
+def _hub_cache():
+    # tensorflow_hub takes seconds to import, and few exports need it.
+    from slimhub.export.publishing import hub_cache
+
+    return hub_cache
 
 
 class _Stopwatch:

@@ -12,6 +12,7 @@ from rich.text import Text
 from slimhub.export.errors import ExportError
 from slimhub.export.pipeline import Outcome
 from slimhub.export.request import ExportRequest
+from slimhub.signatures.contract.handles import SITE
 from slimhub.signatures.module import module_archive
 from slimhub.support import signals, terminal
 from slimhub.support.printable import printable
@@ -58,6 +59,11 @@ def show(
     elif published:
         where = f"Written to {printable(str(request.output))}/<handle>"
         terminal.show(_table(published), where)
+        for outcome in published:
+            if outcome.hub_cache:
+                terminal.show(
+                    f"{SITE}{outcome.handle} is {outcome.hub_cache[0]} for tensorflow_hub"
+                )
     for error, handles in _failures(done).items():
         terminal.complain(f"{', '.join(handles)} not exported:\n{error.describe(verbose=verbose)}")
     return done
@@ -82,6 +88,7 @@ def _record(outcome: Outcome) -> dict:
     figures = {
         "directory": str(outcome.directory),
         "archive": _archive(outcome),
+        "hub_cache": list(map(str, outcome.hub_cache)),
         "weights": outcome.weights,
         "checkpoint": outcome.checkpoint,
         "moving_averages": outcome.moving_averages,

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 
 from slimhub.export.errors import UsageError
-from slimhub.models import catalog
-from slimhub.signatures.contract import versions
+from slimhub.models import catalog, unavailable
+from slimhub.signatures.contract import handles, versions
 from slimhub.signatures.contract.contract import TASKS
+from slimhub.signatures.contract.handles import Handle
 from slimhub.signatures.module import provenance
 
 # What `models` and `checkpoint` may say beside names and places.
@@ -33,6 +34,8 @@ class ExportRequest:
       handle_prefix: between `output` and the model; None for that of the model's record.
       overwrite: whether a version that exists is replaced, and its archive if it has one.
       archive: whether a version gets an archive, `<version>.tar.gz` beside it.
+      hub_cache: whether a module is also put where tensorflow_hub looks for its URL; see
+        `publishing.hub_cache`.
       allow_unused: whether variables of the checkpoint that nothing wants are ignored.
 
     Raises:
@@ -53,6 +56,7 @@ class ExportRequest:
     handle_prefix: str | None = None
     overwrite: bool = False
     archive: bool = False
+    hub_cache: bool = False
     allow_unused: bool = False
 
     def __post_init__(self):
@@ -64,7 +68,7 @@ class ExportRequest:
             )
         parts = (self.handle_prefix or "").split("/")
         if self.handle_prefix is not None and not all(
-            re.fullmatch(versions.HANDLE_PART, part) for part in parts
+            re.fullmatch(handles.PART, part) for part in parts
         ):
             raise UsageError(
                 f"--handle_prefix={self.handle_prefix}: expected names of letters, digits, "
@@ -74,7 +78,7 @@ class ExportRequest:
             raise UsageError(
                 f"--version={self.version} --contract={self.contract}: a version that does not keep its "
                 "own contract is one of a series of your own; --handle_prefix=me/flowers gives it a name "
-                f"that is neither a default nor begins with {versions.PUBLISHER}/."
+                f"that is neither a default nor begins with {handles.PUBLISHER}/."
             )
         output = str(self.output)
         if re.search(r"[*?\[\\]", output):
@@ -91,6 +95,30 @@ class ExportRequest:
         self._refuse_unknowable()
         self._refuse_sum()
 
+    @classmethod
+    def for_handle(cls, text: str, **options) -> "ExportRequest":
+        """Return the request for the module of a handle; `options` are the other attributes.
+
+        Raises:
+          UsageError: no module of that handle can be exported; says why, and what comes nearest.
+        """
+        try:
+            handle = handles.parse(text)
+        except ValueError as error:
+            raise UsageError(f"--handle: {error}.") from error
+        if handle.task not in TASKS:
+            raise UsageError(
+                f"--handle: expected {' or '.join(TASKS)} before the version, got {text}."
+            )
+        _refuse_unavailable(handle)
+        return cls(
+            version=handle.version,
+            models=(handle.model,),
+            tasks=(handle.task,),
+            handle_prefix=handle.prefix or None,
+            **options,
+        )
+
     @property
     def contract_version(self) -> int:
         """Return the version of the contract that the modules keep."""
@@ -100,7 +128,7 @@ class ExportRequest:
     def prefix_is_published(self) -> bool:
         """Return whether programs know other modules by the prefix: their versions, and their weights."""
         prefix, defaults = self.handle_prefix, {model.handle_prefix for model in catalog.MODELS}
-        return prefix is None or prefix in defaults or prefix.split("/")[0] == versions.PUBLISHER
+        return prefix is None or prefix in defaults or prefix.split("/")[0] == handles.PUBLISHER
 
     def handle(self, model: catalog.Model, task: str) -> str:
         """Return the handle of a module."""
@@ -134,13 +162,38 @@ class ExportRequest:
             raise UsageError("--sha256 is that of a file, got --checkpoint=synthetic.")
 
     def _refuse_versions(self) -> None:
-        known = ", ".join(map(str, versions.VERSIONS))
+        known = versions.below(self.handle_prefix)
+        numbers = " or ".join(map(str, known))
         if not 1 <= self.version <= provenance.MOST_VERSIONS:
             raise UsageError(f"--version={self.version}: expected 1 to {provenance.MOST_VERSIONS}.")
-        if self.contract_version not in versions.VERSIONS:
+        if self.contract_version not in known:
             raise UsageError(
-                f"--version={self.version}: that version has no contract; --contract, one of {known}, says "
-                "which one your modules keep."
+                f"--version={self.version}: expected {numbers}; in a series of your own, --contract says whose "
+                "contract your modules keep."
                 if self.contract is None
-                else f"--contract={self.contract}: expected one of {known}."
+                else f"--contract={self.contract}: expected {numbers}."
             )
+
+
+def _refuse_unavailable(handle: Handle) -> None:
+    """Raise `UsageError` if the catalog has no weights for a handle."""
+    if handle.model in catalog.names():
+        model = catalog.get(handle.model)
+        prefixes = (model.handle_prefix, *model.other_prefixes)
+        if handle.prefix.split("/")[0] != handles.PUBLISHER or handle.prefix in prefixes:
+            return
+        why, nearest = model.origin, model
+    else:
+        family = unavailable.find(handle.model)
+        if family is None:
+            raise UsageError(
+                f"{handle} can't be exported: expected one of {', '.join(catalog.names())}, "
+                f"got {handle.model}."
+            )
+        name, nearest_name = family
+        why, nearest = f"TF-Slim's package has no {name}.", catalog.get(nearest_name)
+    raise UsageError(
+        f"{handle} can't be exported. {why} The nearest is "
+        f"{dataclasses.replace(handle, prefix=nearest.handle_prefix, model=nearest.name)}, which has "
+        "weights of its own."
+    )

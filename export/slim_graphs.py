@@ -81,6 +81,7 @@ class SlimGraphs:
             slim_graph.build_definition,
             self._model,
             version=self._request.contract_version,
+            prefix=self._request.handle_prefix,
             num_classes=num_classes,
         )
         training = processes.start(self._executor, build, training=True)

@@ -121,6 +121,7 @@ MODELS = (
         **_INCEPTION,
         name="inception_v3",
         title="Inception V3",
+        other_prefixes=("google/tf2-preview",),
         summary="Inception V2 with its larger convolutions factorized further, into 1 x 7 and 7 x 1 among "
         "others. The auxiliary classifier, which only its training needs, is left out.",
         papers=(_RETHINKING,),

@@ -64,6 +64,7 @@ class Model:
       title: name in prose, `Inception V1`.
       handle_prefix: default prefix of the handles of its modules. It is the publisher's only if the
         publisher made modules from these weights.
+      other_prefixes: further prefixes under which the publisher made modules from these weights.
       summary: one or two sentences about the architecture.
       papers: references for the architecture.
       build_base: function that builds the network up to the last feature map; see `BuildBase`.
@@ -117,3 +118,4 @@ class Model:
     archive: Archive
     origin: str
     accuracy: tuple[float, float]
+    other_prefixes: tuple[str, ...] = ()

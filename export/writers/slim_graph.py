@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from slimhub.models import network
 from slimhub.models.model import Model
-from slimhub.signatures.contract import contract
+from slimhub.signatures.contract import contract, versions
 from slimhub.signatures.contract.network import NetworkContract, TensorSpec, Variable
 from slimhub.signatures.module.module import ancestors
 
@@ -119,16 +119,24 @@ class RestoredGraphs:
     converted_from: tuple[str, ...]
 
 
-def build(model: Model, *, version: int, num_classes: int | None, training: bool) -> SlimGraph:
+def build(
+    model: Model,
+    *,
+    version: int,
+    prefix: str | None = None,
+    num_classes: int | None,
+    training: bool,
+) -> SlimGraph:
     """Build the graph of one mode.
 
     Args:
       model: the network.
-      version: version of the contract, which gives the image shape and batch norm's momentum.
+      version, prefix: version of the contract, and prefix of the module's handle, which give the image
+        shape and batch norm's momentum.
       num_classes: number of classes; None leaves the classification layer out.
       training: whether batch norm uses the batch's statistics, and dropout is active.
     """
-    rules = contract.VERSIONS[version]
+    rules = versions.below(prefix)[version]
     with tf.Graph().as_default() as graph:
         images = _placeholder(rules.images(model.image_size))
         decay = None if model.batch_norm is None else model.batch_norm.decay
@@ -145,10 +153,15 @@ def build(model: Model, *, version: int, num_classes: int | None, training: bool
 
 
 def build_definition(
-    model: Model, *, version: int, num_classes: int | None, training: bool
+    model: Model,
+    *,
+    version: int,
+    prefix: str | None = None,
+    num_classes: int | None,
+    training: bool,
 ) -> Definition:
     """Build the graph of one mode, as data; arguments as for `build`."""
-    built = build(model, version=version, num_classes=num_classes, training=training)
+    built = build(model, version=version, prefix=prefix, num_classes=num_classes, training=training)
     return define(model, built)
 
 
