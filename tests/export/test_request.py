@@ -63,6 +63,74 @@ def test_bad_request(changes):
         ExportRequest(**{"version": 3, **changes})
 
 
+HANDLES = {
+    "google/imagenet/inception_v1/feature_vector/4": "google/imagenet",
+    "https://tfhub.dev/google/tf2-preview/inception_v3/feature_vector/4": "google/tf2-preview",
+    "slim/imagenet/vgg_16/feature_vector/1": "slim/imagenet",
+    "me/flowers/resnet_v1_50/feature_vector/5": "me/flowers",
+}
+
+
+@pytest.mark.parametrize("text", HANDLES)
+def test_handle(text):
+    """A handle, or its URL, asks for the one module that it names."""
+    request = ExportRequest.for_handle(text, checkpoint="synthetic")
+    [name], [task] = request.models, request.tasks
+    assert request.handle(catalog.get(name), task) == text.removeprefix("https://tfhub.dev/")
+    assert request.handle_prefix == HANDLES[text]
+    assert request.checkpoint == "synthetic"
+
+
+def test_handle_without_prefix():
+    """Without a prefix, it is that of the network's record; in a series of one's own, any version goes."""
+    request = ExportRequest.for_handle("inception_v2/classification/3")
+    handle = request.handle(catalog.get("inception_v2"), "classification")
+    assert handle == "google/imagenet/inception_v2/classification/3"
+    assert ExportRequest.for_handle("me/x/vgg_16/feature_vector/7", contract=4).version == 7
+
+
+# Handles of modules that Google published, and the nearest one that can be had.
+UNAVAILABLE = {
+    "google/imagenet/inception_resnet_v2/classification/4": "google/imagenet/inception_v3",
+    "google/imagenet/mobilenet_v1_100_224/classification/1": "google/imagenet/inception_v1",
+    "google/imagenet/mobilenet_v2_100_224/feature_vector/4": "google/imagenet/inception_v1",
+    "google/imagenet/mobilenet_v3_small_075_224/classification/5": "google/imagenet/inception_v1",
+    "google/tf2-preview/mobilenet_v2/feature_vector/4": "google/imagenet/inception_v1",
+    "google/imagenet/nasnet_large/feature_vector/3": "google/imagenet/inception_v3",
+    "google/imagenet/pnasnet_large/classification/5": "google/imagenet/inception_v3",
+    "google/imagenet/resnet_v1_50/feature_vector/4": "slim/imagenet/resnet_v1_50",
+    "google/imagenet/vgg_16/feature_vector/3": "slim/imagenet/vgg_16",
+}
+
+
+@pytest.mark.parametrize("text", UNAVAILABLE)
+def test_unavailable(text):
+    """A module whose weights can't be had is refused, and the nearest one is named, which can be had."""
+    _, _, _, task, version = text.split("/")
+    with pytest.raises(UsageError) as raised:
+        ExportRequest.for_handle(text)
+    nearest = f"{UNAVAILABLE[text]}/{task}/{version}"
+    assert nearest in str(raised.value)
+    assert ExportRequest.for_handle(nearest)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("google/nnlm-en-dim128/2", "google/universal-sentence-encoder/4", "google/elmo/3", "x"),
+        "google/imagenet/efficientnet_v2_imagenet1k_b0/classification/2",
+        "google/imagenet/inception_v1/feature_vector/2",
+        "google/imagenet/mobilenet_v2_100_224/quantops/classification/3",
+        *(f"google/tf2-preview/inception_v3/feature_vector/{version}" for version in (1, 2, 3, 5)),
+        "google/tf2-preview/inception_v1/feature_vector/4",
+    ],
+)
+def test_no_such_module(text):
+    """A handle of something else, or of a version that there never was, is refused."""
+    with pytest.raises(UsageError):
+        ExportRequest.for_handle(text)
+
+
 def test_defaults():
     """A request asks for everything, under the names that code already has."""
     request = ExportRequest(version=3)

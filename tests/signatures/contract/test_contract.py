@@ -116,6 +116,28 @@ def test_version_5(task):
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_version_4(task):
+    """Version 4 is version 5 without signatures."""
+    before, after = promise(4, task), promise(5, task)
+    modes = [dataclasses.replace(mode, signatures=()) for mode in after.modes]
+    assert before == dataclasses.replace(after, version=4, modes=tuple(modes))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_preview(task):
+    """Version 4 of the preview for TensorFlow 2 takes images of one size; there was no other that worked."""
+    found, other = promise(4, task, prefix="google/tf2-preview"), promise(4, task)
+    assert (found.images.shape, other.images.shape) == ((None, 224, 224, 3), (None, None, None, 3))
+    assert (found.any_image_size, other.any_image_size) == (False, True)
+    assert found.network.end_points["InceptionV1/Mixed_5c"].shape == (None, 7, 7, 1024)
+    for mode, same in zip(found.modes, other.modes, strict=True):
+        assert [call.name for call in mode.calls] == [call.name for call in same.calls]
+    for version in (1, 3, 5):
+        with pytest.raises(ValueError, match=f"version: expected one of 4, got {version}"):
+            promise(version, task, prefix="google/tf2-preview")
+
+
+@pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(("index", "function"), [(0, "serve"), (1, "train")])
 def test_calls(task, index, function):
     """The object is called with or without end points, or as Keras 3 does, with images alone."""
@@ -152,10 +174,10 @@ def test_no_batch_norm(version):
         assert not any(one.takes_momentum for one in (*mode.signatures, *mode.calls))
 
 
-@pytest.mark.parametrize("version", [0, 2, 4, "3"])
+@pytest.mark.parametrize("version", [0, 2, 6, "3"])
 def test_no_such_version(version):
     """A version without a contract is a ValueError that names those with one."""
-    with pytest.raises(ValueError, match=f"version: expected one of 1, 3, 5, got {version!r}"):
+    with pytest.raises(ValueError, match=f"version: expected one of 1, 3, 4, 5, got {version!r}"):
         promise(version, "feature_vector")
 
 
