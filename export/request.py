@@ -182,7 +182,7 @@ def _refuse_unavailable(handle: Handle) -> None:
         prefixes = (model.handle_prefix, *model.other_prefixes)
         if handle.prefix.split("/")[0] != handles.PUBLISHER or handle.prefix in prefixes:
             return
-        why, nearest = model.origin, model
+        why, nearest = unavailable.of_others(model), model
     else:
         family = unavailable.find(handle.model)
         if family is None:
@@ -191,7 +191,7 @@ def _refuse_unavailable(handle: Handle) -> None:
                 f"got {handle.model}."
             )
         name, nearest_name = family
-        why, nearest = f"TF-Slim's package has no {name}.", catalog.get(nearest_name)
+        why, nearest = unavailable.unknown(name), catalog.get(nearest_name)
     raise UsageError(
         f"{handle} can't be exported. {why} The nearest is "
         f"{dataclasses.replace(handle, prefix=nearest.handle_prefix, model=nearest.name)}, which has "

@@ -1,6 +1,8 @@
-"""Families of networks that Google published modules of, and that no checkpoint of TF-Slim's package gives."""
+"""Modules that Google published, and whose weights can't be had."""
 
 import fnmatch
+
+from slimhub.models.model import Model
 
 # By the pattern (`fnmatch`) of their names in handles: what they are called, and the network of the
 # catalog that comes nearest. tf_slim 1.1.0 has none of them in `tf_slim.nets`.
@@ -10,6 +12,19 @@ FAMILIES = {
     "nasnet_*": ("NASNet", "inception_v3"),
     "pnasnet_*": ("PNASNet", "inception_v3"),
 }
+
+
+def unknown(family: str) -> str:
+    """Return why no module of a family can be exported."""
+    return f"TF-Slim's package has no {family}."
+
+
+def of_others(model: Model) -> str:
+    """Return why the publisher's modules of a network can't be exported, where it has others' weights."""
+    return (
+        f"Google made no module from TF-Slim's checkpoint of {model.title}, and published no other weights "
+        "that TF-Slim's package can restore."
+    )
 
 
 def find(name: str) -> tuple[str, str] | None:

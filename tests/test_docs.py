@@ -1,4 +1,4 @@
-"""docs/conformance.md: what it shows works as it stands there."""
+"""docs/conformance.md: what it shows works as it stands there. docs/handles.md: its tables are what is known."""
 
 import json
 import re
@@ -123,3 +123,18 @@ def test_statuses():
         result = report.Result(id="labels", description="", status=status)
         one = report.Report(directory="", handle=None, weights=None, results=(result,))
         assert one.ok is not spoiled
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("handles", readme.handle_table),
+        ("versions", readme.version_table),
+        ("unavailable", readme.unavailable_table),
+    ],
+)
+def test_handles(name, table):
+    """The tables of handles are what the catalog and the contract have."""
+    text = (readme.ROOT / "docs" / "handles.md").read_text()
+    [found] = re.findall(f"<!-- {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)
+    assert found == table()

@@ -1,10 +1,11 @@
 """README.md: its blocks of code, a directory in which they run, and its table of networks."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from slimhub.models import catalog
+from slimhub.models import catalog, unavailable
+from slimhub.signatures.contract import handles, versions
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -44,6 +45,61 @@ def networks() -> str:
         )
         for model in catalog.MODELS
     ]
+    return _table(head, rows)
+
+
+def handle_table() -> str:
+    """Return the table of the handles that can be exported, generated from the catalog."""
+    rows = [
+        (
+            f"`{prefix}/{model.name}/TASK/`",
+            ", ".join(map(str, versions.below(prefix))),
+            model.title,
+            f"`{model.archive.name}`",
+            str(model.num_classes),
+            str(model.num_features),
+        )
+        for model in catalog.MODELS
+        for prefix in (model.handle_prefix, *model.other_prefixes)
+    ]
+    head = ("handle", "versions", "network", "TF-Slim's checkpoint", "classes", "features")
+    return _table(head, rows)
+
+
+def version_table() -> str:
+    """Return the table of the versions, generated from the contract."""
+    rows = [
+        (str(number), rules.format.name, rules.changes)
+        for number, rules in versions.VERSIONS.items()
+    ]
+    return _table(("version", "format", "what was new"), rows)
+
+
+def unavailable_table() -> str:
+    """Return the table of the handles that can't be exported, generated from the catalog."""
+    publisher = handles.PUBLISHER
+    missing = [
+        (
+            f"`{publisher}/*/{pattern}/...`",
+            unavailable.unknown(family),
+            catalog.get(nearest),
+        )
+        for pattern, (family, nearest) in unavailable.FAMILIES.items()
+    ]
+    other = [
+        (f"`{publisher}/imagenet/{model.name}/...`", unavailable.of_others(model), model)
+        for model in catalog.MODELS
+        if not model.handle_prefix.startswith(f"{publisher}/")
+    ]
+    rows = [
+        (name, why, f"`{nearest.handle_prefix}/{nearest.name}/...`")
+        for name, why, nearest in (*missing, *other)
+    ]
+    return _table(("handle", "why", "the nearest"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = tuple(head)
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
