@@ -88,7 +88,7 @@ def _record(outcome: Outcome) -> dict:
     figures = {
         "directory": str(outcome.directory),
         "archive": _archive(outcome),
-        "hub_cache": list(map(str, outcome.hub_cache)),
+        "hub_cache": list(map(str, outcome.hub_cache)) or None,
         "weights": outcome.weights,
         "checkpoint": outcome.checkpoint,
         "moving_averages": outcome.moving_averages,

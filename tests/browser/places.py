@@ -11,7 +11,7 @@ MODULES = tuple(
 DAMAGED = "google/imagenet/damaged/feature_vector/3"
 UNDRAWN = "google/imagenet/undrawn/feature_vector/3"
 HANDLES = (DAMAGED, *MODULES, UNDRAWN)
-MISSING = f"{NETWORK}/feature_vector/4"
+MISSING = f"{NETWORK}/feature_vector/2"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.xdist_group("archives")
 @pytest.fixture
 def modules(stem, tmp_path) -> Path:
     """A directory with versions that have no archives."""
-    return shutil.copytree(stem, tmp_path / "work" / "modules")
+    return shutil.copytree(stem, tmp_path / "work" / "modules", ignore=shutil.ignore_patterns("4"))
 
 
 def archive(*arguments: str | Path, cwd: Path, **how) -> program.Done:

@@ -17,6 +17,7 @@ from stem import KNOWING_STEMS
 
 import hub
 from hub import STEM
+from slimhub.signatures.contract import contract
 
 pytestmark = pytest.mark.xdist_group("hub")
 
@@ -91,7 +92,7 @@ def test_url(root, tmp_path):
         index = requests.get(f"{server.url}/index.json", timeout=60).json()["modules"]
         page = requests.get(server.url, timeout=60).text
     assert {module["url"] for module in index} == {
-        f"https://hub.example/{STEM}/{version}" for version in (1, 3, 5)
+        f"https://hub.example/{STEM}/{version}" for version in contract.VERSIONS
     }
     assert f'hub.KerasLayer("https://hub.example/{STEM}/1")' in page
     assert f'href="/{STEM}/1"' in page
@@ -150,7 +151,7 @@ def test_without_the_extra(root, tmp_path):
 
 def test_unknown_page(root):
     """The page of an unknown handle is a usage error that names the nearest; a root may begin with ~."""
-    done = run("hub.page", "--root=~/root", f"{STEM}/4", HOME=str(root.parent))
+    done = run("hub.page", "--root=~/root", f"{STEM}/2", HOME=str(root.parent))
     assert (done.returncode, done.stdout) == (2, "")
     assert f"\n  {STEM}/3\n" in done.stderr
 

@@ -49,7 +49,7 @@ def url(server, version: int) -> str:
     return f"http://127.0.0.1:{server.server_port}/stem/feature_vector/{version}.tar.gz"
 
 
-@pytest.mark.parametrize("version", [1, 3, 5])
+@pytest.mark.parametrize("version", [1, 3, 4, 5])
 def test_resolve(stem, server, cache, version):
     """`hub.resolve` gives the module out of an archive, byte by byte."""
     path = Path(hub.resolve(url(server, version)))

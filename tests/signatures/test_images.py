@@ -40,7 +40,7 @@ def promise(family):
     return get
 
 
-@pytest.mark.parametrize("version", [1, 3, 5])
+@pytest.mark.parametrize("version", [1, 3, 4, 5])
 @pytest.mark.parametrize("images", [GOOD, GOOD[:0], tf.constant(GOOD)])
 def test_good(promise, version, images, recwarn):
     """Arrays and tensors of float32 in [0, 1], of the size that a version takes, are accepted."""

@@ -46,7 +46,7 @@ def inferred(directory, **how):
     return infer.infer(Module(directory), **how)
 
 
-@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("version", [1, 3, 5])
 @pytest.mark.parametrize("model", STEMS)
 def test_classification(family, model, version):
     """All that the frozen contract says is inferred, without a doubt, from a module of any version."""
@@ -64,8 +64,10 @@ def test_classification(family, model, version):
 def test_feature_vector(stem, version):
     """A module without a classification layer has the contract of its network without it."""
     expected = frozen(STEM, version).without_head()
-    size = expected.image_size if version == 5 else None
-    found = inferred(stem / str(version), image_size=size)
+    size = expected.image_size if version >= 4 else None
+    # Version 4 names no output.
+    task = "feature_vector" if version == 4 else None
+    found = inferred(stem / str(version), image_size=size, task=task)
     assert found == infer.Inferred(network=expected, doubts=())
 
 
