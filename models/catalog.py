@@ -3,10 +3,10 @@
 To add a network, add a record to the file of its family; no other file names a network.
 """
 
-from slimhub.models import inception, resnet_v1, vgg
+from slimhub.models import inception, resnet_v1, resnet_v2, vgg
 from slimhub.models.model import Model
 
-MODELS = (*inception.MODELS, *resnet_v1.MODELS, *vgg.MODELS)
+MODELS = (*inception.MODELS, *resnet_v1.MODELS, *resnet_v2.MODELS, *vgg.MODELS)
 
 
 def names() -> tuple[str, ...]:

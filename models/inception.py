@@ -3,7 +3,7 @@
 from typing import Any
 
 from slimhub.models.model import BatchNorm, Model
-from slimhub.models.published import LABELS_URL, archive
+from slimhub.models.published import FROM_SLIM, archive
 
 _GOING_DEEPER = (
     "C. Szegedy, W. Liu, Y. Jia, P. Sermanet, S. Reed, D. Anguelov, D. Erhan, V. Vanhoucke, "
@@ -35,21 +35,13 @@ def _build(model: Model, inputs, *, training: bool, scope):
 
 
 _INCEPTION: dict[str, Any] = dict(
-    # Google published modules made from these checkpoints under this prefix.
-    handle_prefix="google/imagenet",
-    input_scale=2.0,
-    input_offsets=(1.0,),
-    num_classes=1001,
-    background=True,
-    labels='Class 0 is "background"; 1 to 1000 are the classes of ILSVRC-2012-CLS, in the order of '
-    + LABELS_URL,
+    **FROM_SLIM,
     build_base=_build,
     squeeze="Logits/SpatialSqueeze",
     # Keep probability, decay, epsilon and weight decay are the defaults of inception_v1/v2/v3 in
     # tf_slim.nets and of their arg scopes. The checkpoints were trained with them.
     dropout_keep_prob=0.8,
     weight_decay=0.00004,
-    origin="They were trained with TF-Slim. Google made the modules of that name from them.",
 )
 _INCEPTION_V1_V2: dict[str, Any] = dict(
     **_INCEPTION,

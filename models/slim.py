@@ -56,24 +56,27 @@ def network_scope(model: Model, *, training: bool, batch_norm_momentum) -> Itera
       batch_norm_momentum: decay of the moving averages, a float or a scalar float32 tensor. It is ignored
         unless training, and by networks without batch norm.
     """
+    # Of the function itself, because some bases also call it without a convolution.
     norms = (
         {}
         if model.batch_norm is None
         else {
-            "normalizer_fn": slim.batch_norm,
-            "normalizer_params": {
-                "is_training": training,
-                "decay": batch_norm_momentum,
-                "epsilon": model.batch_norm.epsilon,
-                "scale": model.batch_norm.gamma,
-                "updates_collections": UPDATE_OPS,
-            },
+            "is_training": training,
+            "decay": batch_norm_momentum,
+            "epsilon": model.batch_norm.epsilon,
+            "scale": model.batch_norm.gamma,
+            "updates_collections": UPDATE_OPS,
         }
     )
     with (
         warnings.catch_warnings(),
         tf.compat.v1.variable_scope("", custom_getter=_zero_initialized, use_resource=True),
-        arg_scope([conv2d], weights_regularizer=slim.l2_regularizer(model.weight_decay), **norms),
+        arg_scope([slim.batch_norm], **norms),
+        arg_scope(
+            [conv2d],
+            weights_regularizer=slim.l2_regularizer(model.weight_decay),
+            normalizer_fn=slim.batch_norm if norms else None,
+        ),
     ):
         # Every layer of tf_slim calls `layer.apply`.
         warnings.filterwarnings("ignore", message="`layer.apply` is deprecated")
