@@ -40,9 +40,9 @@ _DEAD_SCALE = 2.0**-23
 # Ranges of the exponents of channels' scales. Batch norm removes the scales again. Without batch norm,
 # they differ less, and their mean square is nearly 1.
 _SCALES, _SCALES_WITHOUT_NORM = (-6, 7), (-3, 2)
-# The scope of the last convolution of a residual block. Its output has to be small, because the outputs
+# The scopes of the last convolutions of residual blocks. Their output has to be small, because the outputs
 # of all blocks add up.
-_LAST_OF_BLOCK = "bottleneck_v1/conv3"
+_LAST_OF_BLOCK = ("bottleneck_v1/conv3", "bottleneck_v2/conv3")
 
 
 def write_archive(model: Model, *, into: Path) -> Path:
@@ -115,6 +115,9 @@ def _layer(model: Model, scope: str, shapes: Mapping[str, list[int]]) -> dict[st
     norm = "moving_variance" in shapes
     separable = "depthwise_weights" in shapes
     kind = "pointwise_weights" if separable else "weights"
+    if kind not in shapes:
+        # It normalizes sums of blocks' outputs, whose channels are all alive, with a mean square near 1.
+        return _norm(random, mean=np.zeros(shapes["beta"]), deviation=np.ones(shapes["beta"]))
     *_, inputs, channels = shapes[kind]
     mean, variance = _RELU_MEAN, _RELU_VARIANCE
     if separable or inputs == 3:
@@ -124,6 +127,9 @@ def _layer(model: Model, scope: str, shapes: Mapping[str, list[int]]) -> dict[st
     if not norm and variance > 1:
         # The images are scaled to bytes, and no batch norm removes that scale.
         scale /= 128
+    divisor = 8 if scope.endswith(_LAST_OF_BLOCK) else 1
+    if not norm:
+        scale /= divisor
     made = {}
     made[kind], sums = _kernel(
         random(kind), shapes[kind], scale, fan_in=math.prod(shapes[kind][:-1])
@@ -134,22 +140,32 @@ def _layer(model: Model, scope: str, shapes: Mapping[str, list[int]]) -> dict[st
         made["depthwise_weights"], _ = _kernel(
             random("depthwise_weights"), depthwise, ones, fan_in=math.prod(depthwise[:2])
         )
-    shift = _uniform(random("shift"), channels) / 2
+    # Filters that are not centred map the mean of their input to `mean * sums`.
     if not norm:
+        shift = _uniform(random("shift"), channels) / 2
         return {**made, "biases": shift * scale - mean * sums}
     # With this initialization, the output of a kernel has twice the variance of its input.
-    deviation = np.sqrt(2 * variance) * scale
+    made |= _norm(random, mean=mean * sums, deviation=np.sqrt(2 * variance) * scale)
+    made["gamma"] /= divisor
+    made["moving_variance"][scale == _DEAD_SCALE] = _DEAD_VARIANCE
+    return made
+
+
+def _norm(random, *, mean: np.ndarray, deviation: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the variables of a batch norm from about the mean and deviation of each channel before it.
+
+    Args:
+      random: function that returns the generator of a kind of variables.
+      mean, deviation: float64 `[channels]`.
+    """
+    channels = len(mean)
+    shift = _uniform(random("shift"), channels) / 2
     spread = 1 + _uniform(random("moving_variance"), channels) / 4
-    gamma = _gammas(random("gamma"), channels)
     return {
-        **made,
         "beta": shift,
-        "gamma": gamma / 8 if scope.endswith(_LAST_OF_BLOCK) else gamma,
-        # Filters that are not centred map the mean of their input to `mean * sums`; add a small offset.
-        "moving_mean": mean * sums + deviation * shift / 2,
-        "moving_variance": np.where(
-            scale == _DEAD_SCALE, _DEAD_VARIANCE, deviation * deviation * spread
-        ),
+        "gamma": _gammas(random("gamma"), channels),
+        "moving_mean": mean + deviation * shift / 2,
+        "moving_variance": deviation * deviation * spread,
     }
 
 
