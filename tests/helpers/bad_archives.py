@@ -137,6 +137,9 @@ _SAME = {
         "zeros_behind_gzip": _PLAIN + bytes(1000),
         "readme_before": tar_gz(entry("README", b"Hello"), entry()),
         "directory": tar_gz(bare(DIRECTORY, "models"), entry(f"models/{MEMBER}", b"a"), entry()),
+        "graphs_around": tar_gz(
+            entry(f"._{MEMBER}", b"Mac OS X"), entry("eval.graph"), entry(), entry("train.graph")
+        ),
         "100_members": tar_gz(*_numbered(99), entry()),
     },
     "kind": {

@@ -32,11 +32,11 @@ def _build_stem(model, inputs, *, training, scope):
     return net, {f"{model.scope}/{name}": tensor for name, tensor in end_points.items()}
 
 
-def _build_resnet_stem(model, inputs, *, training, scope):
-    block = nets.resnet_v1.resnet_v1_block("block1", base_depth=8, num_units=2, stride=2)
+def _build_resnet_stem(model, inputs, *, network, block, training, scope):
+    blocks = [block("block1", base_depth=8, num_units=2, stride=2)]
     with slim.arg_scope([slim.max_pool2d], padding="SAME"):
-        return nets.resnet_v1.resnet_v1(
-            inputs, [block], num_classes=None, is_training=training, global_pool=False, scope=scope
+        return network(
+            inputs, blocks, num_classes=None, is_training=training, global_pool=False, scope=scope
         )
 
 
@@ -54,11 +54,30 @@ STEM = dataclasses.replace(
 RESNET_STEM = dataclasses.replace(
     catalog.get("resnet_v1_50"),
     name="resnet_stem",
-    build_base=_build_resnet_stem,
+    build_base=functools.partial(
+        _build_resnet_stem,
+        network=nets.resnet_v1.resnet_v1,
+        block=nets.resnet_v1.resnet_v1_block,
+    ),
     scope="resnet_stem",
     image_size=(32, 32),
     num_features=32,
     batch_norm=dataclasses.replace(catalog.get("resnet_v1_50").batch_norm, count=8),
+    num_regularized=9,
+)
+# of one with batch norms that are not part of a convolution, the last one behind all end points,
+RESNET_V2_STEM = dataclasses.replace(
+    catalog.get("resnet_v2_50"),
+    name="resnet_v2_stem",
+    build_base=functools.partial(
+        _build_resnet_stem,
+        network=nets.resnet_v2.resnet_v2,
+        block=nets.resnet_v2.resnet_v2_block,
+    ),
+    scope="resnet_v2_stem",
+    image_size=(32, 32),
+    num_features=32,
+    batch_norm=dataclasses.replace(catalog.get("resnet_v2_50").batch_norm, count=7),
     num_regularized=9,
 )
 # and of one without batch norm, with dropout before the features, and a smallest size.
@@ -72,7 +91,7 @@ VGG_STEM = dataclasses.replace(
     num_features=64,
     num_regularized=5,
 )
-STEMS = {model.name: model for model in (STEM, RESNET_STEM, VGG_STEM)}
+STEMS = {model.name: model for model in (STEM, RESNET_STEM, RESNET_V2_STEM, VGG_STEM)}
 # The contracts of these, frozen as those of the catalog.
 CONTRACTS = Path(__file__).with_name("networks")
 network.FOLDERS.append(CONTRACTS)

@@ -14,6 +14,7 @@ def test_names():
     assert catalog.names() == (
         *("inception_v1", "inception_v2", "inception_v3"),
         *("resnet_v1_50", "resnet_v1_101", "resnet_v1_152"),
+        *("resnet_v2_50", "resnet_v2_101", "resnet_v2_152"),
         *("vgg_16", "vgg_19"),
     )
     assert tuple(map(catalog.get, catalog.names())) == catalog.MODELS
@@ -25,7 +26,8 @@ def test_names():
 def test_archive(model):
     """A published archive has a full sum if one is known, secure places, and room for its member."""
     archive = model.archive
-    assert archive.name == f"{model.name}_2016_08_28.tar.gz"
+    date = "2017_04_14" if model.name.startswith("resnet_v2_") else "2016_08_28"
+    assert archive.name == f"{model.name}_{date}.tar.gz"
     assert archive.member == f"{model.name}.ckpt"
     assert archive.sha256 is None or re.fullmatch("[0-9a-f]{64}", archive.sha256)
     assert archive.urls
@@ -39,7 +41,7 @@ def test_archive(model):
 def test_handle_prefixes():
     """Only what Google made modules from has handles that begin as Google's do."""
     for model in catalog.MODELS:
-        publisher = "google" if model.name.startswith("inception_") else "slim"
+        publisher = "google" if model.name.startswith(("inception_", "resnet_v2_")) else "slim"
         assert model.handle_prefix == f"{publisher}/imagenet"
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_slim
-from tf_slim.nets import inception, resnet_v1, vgg
+from tf_slim.nets import inception, resnet_v1, resnet_v2, vgg
 
 from slimhub.models import catalog, network, slim
 from slimhub.signatures.checks.bounds import difference
@@ -23,7 +23,7 @@ def of(name, *values, quick=True):
 # Graphs of all, but only those that are quick to build without `make test-slow`;
 GRAPHS = [of(name, quick=name in ("inception_v1", "vgg_16")) for name in catalog.names()]
 # and of each family, those with the smallest weights.
-SMALL = ("inception_v1", "inception_v2", "inception_v3", "resnet_v1_50", "vgg_16")
+SMALL = ("inception_v1", "inception_v2", "inception_v3", "resnet_v1_50", "resnet_v2_50", "vgg_16")
 RUN = [of(name, quick=name == "inception_v1") for name in SMALL]
 
 # Variables, trainable ones, parameters, regularized kernels, batch norms: measured on stock tf-slim
@@ -35,6 +35,9 @@ COUNTS = {
     "resnet_v1_50": (267, 161, 25_610_152, 54, 53),
     "resnet_v1_101": (522, 314, 44_654_504, 105, 104),
     "resnet_v1_152": (777, 467, 60_344_232, 156, 155),
+    "resnet_v2_50": (272, 174, 25_615_849, 54, 49),
+    "resnet_v2_101": (544, 344, 44_677_609, 105, 100),
+    "resnet_v2_152": (816, 514, 60_382_697, 156, 151),
     "vgg_16": (32, 32, 138_357_544, 16, 0),
     "vgg_19": (38, 38, 143_667_240, 19, 0),
 }
@@ -46,6 +49,9 @@ STOCK = {
     "resnet_v1_50": (resnet_v1.resnet_v1_50, resnet_v1.resnet_arg_scope),
     "resnet_v1_101": (resnet_v1.resnet_v1_101, resnet_v1.resnet_arg_scope),
     "resnet_v1_152": (resnet_v1.resnet_v1_152, resnet_v1.resnet_arg_scope),
+    "resnet_v2_50": (resnet_v2.resnet_v2_50, resnet_v2.resnet_arg_scope),
+    "resnet_v2_101": (resnet_v2.resnet_v2_101, resnet_v2.resnet_arg_scope),
+    "resnet_v2_152": (resnet_v2.resnet_v2_152, resnet_v2.resnet_arg_scope),
     "vgg_16": (functools.partial(vgg.vgg_16, spatial_squeeze=False), vgg.vgg_arg_scope),
     "vgg_19": (functools.partial(vgg.vgg_19, spatial_squeeze=False), vgg.vgg_arg_scope),
 }
@@ -56,6 +62,7 @@ LAST = {
     "inception_v2": "Mixed_5c",
     "inception_v3": "Mixed_7c",
     "resnet_v1_50": "block4",
+    "resnet_v2_50": "block4",
     "vgg_16": "fc6",
 }
 
@@ -90,25 +97,20 @@ def build_stock(model, *, training, any_size=False):
     function, arg_scope = STOCK[model.name]
     parameters = arg_scope()
     normalizer = parameters[tf_slim.arg_scope_func_key(tf_slim.conv2d)].get("normalizer_params")
-    repaired = {}
+    repaired: dict = {}
     if normalizer:
         assert normalizer["decay"] == model.batch_norm.decay
         # The one parameter that no longer works, see models/slim.py; and what TensorFlow 1 made of a
         # small epsilon, see models/resnet_v1.py.
         epsilon = max(normalizer["epsilon"], 1.001e-5)
         assert epsilon == model.batch_norm.epsilon
-        repaired = {
-            "normalizer_params": {
-                **normalizer,
-                "epsilon": epsilon,
-                "updates_collections": slim.UPDATE_OPS,
-            }
-        }
+        repaired = {**normalizer, "epsilon": epsilon, "updates_collections": slim.UPDATE_OPS}
     size = (None, None) if any_size else model.image_size
     with (
         tf.Graph().as_default() as graph,
         tf_slim.arg_scope(parameters),
-        tf_slim.arg_scope([tf_slim.conv2d], **repaired),
+        tf_slim.arg_scope([tf_slim.conv2d], normalizer_params=repaired),
+        tf_slim.arg_scope([tf_slim.batch_norm], **repaired),
     ):
         images = tf.compat.v1.placeholder(tf.float32, [None, *size, 3], name="images")
         inputs = model.input_scale * images - model.input_offsets
@@ -118,6 +120,11 @@ def build_stock(model, *, training, any_size=False):
     prefix = f"{model.scope}/"
     named = {prefix + name.removeprefix(prefix): tensor for name, tensor in end_points.items()}
     return graph, logits, named
+
+
+def before_head(model, stock):
+    """Return what the classification layer of a stock graph takes, `[batch, height, width, features]`."""
+    return stock.get_operation_by_name(f"{model.scope}/{model.head}/Conv2D").inputs[0]
 
 
 def updates(graph):
@@ -173,16 +180,16 @@ def test_inference_of_stock_slim(model, checkpoint, images):
     stock, logits, end_points = build_stock(model, training=False)
     with restored(stock, checkpoint(model.name)) as session:
         flat = tf.reshape(logits, [-1, model.num_classes])
-        fetches = end_points, flat, tf.nn.softmax(flat), losses_of(stock)
-        theirs, *expected = session.run(fetches, batch)
+        fetches = end_points, before_head(model, stock), flat, tf.nn.softmax(flat), losses_of(stock)
+        theirs, last, *expected = session.run(fetches, batch)
     for found, other in zip(results, expected, strict=True):
         assert difference(np.array(found), np.array(other)) <= 1e-5
     heads = {f"{model.scope}/{name}" for name in HEADS}
     theirs = {name: array for name, array in theirs.items() if name not in heads}
     pool = ours.pop(f"{model.scope}/global_pool")
     assert list(ours) == list(theirs)
-    for name, last in theirs.items():
-        assert difference(ours[name], last) <= 1e-5, name
+    for name, array in theirs.items():
+        assert difference(ours[name], array) <= 1e-5, name
     assert difference(pool, last.mean(axis=(1, 2), keepdims=True)) <= 1e-5
 
 
@@ -207,19 +214,28 @@ def test_training_of_stock_slim(model, checkpoint, images):
         assert difference(our_averages[name], expected) <= 1e-5, name
 
 
-@pytest.mark.parametrize("model", [of("vgg_16", quick=False)], indirect=True)
-def test_maps_of_vgg(model, checkpoint, images):
-    """On images larger than 224 x 224, VGG's features and logits are the means of stock tf-slim's maps."""
-    batch = images(1, 300, 260)
+@pytest.mark.parametrize(
+    ("model", "size", "map_size"),
+    [
+        of("resnet_v1_50", (97, 260), (1, 1), quick=False),
+        of("resnet_v2_50", (97, 260), (1, 1), quick=False),
+        of("resnet_v2_50", (33, 1), (1, 1), quick=False),
+        of("vgg_16", (300, 260), (3, 2), quick=False),
+    ],
+    indirect=["model"],
+)
+def test_another_image_size(model, size, map_size, checkpoint, images):
+    """On images of another size, features and logits are the means of stock tf-slim's, which are maps of VGG."""
+    batch = images(1, *size)
     graph, built = build(model)
     with restored(graph, checkpoint(model.name)) as session:
         fetches = built.feature_vector, built.logits
         features, logits = session.run(fetches, {"images:0": batch})
-    stock, map_of_logits, end_points = build_stock(model, training=False, any_size=True)
+    stock, map_of_logits, _ = build_stock(model, training=False, any_size=True)
     with restored(stock, checkpoint(model.name)) as session:
-        fetches = end_points["vgg_16/fc7"], map_of_logits
+        fetches = before_head(model, stock), map_of_logits
         maps = session.run(fetches, {"images:0": batch})
-    assert [array.shape[1:3] for array in maps] == [(3, 2), (3, 2)]
+    assert [array.shape[1:3] for array in maps] == [map_size, map_size]
     for ours, theirs in zip((features, logits), maps, strict=True):
         assert difference(ours, theirs.mean(axis=(1, 2))) <= 1e-5
 
@@ -295,7 +311,14 @@ def test_rescaling(model, expected):
 
 
 @pytest.mark.parametrize(
-    "model", [of("inception_v1"), of("vgg_16"), of("inception_v3", quick=False)], indirect=True
+    "model",
+    [
+        of("inception_v1"),
+        of("vgg_16"),
+        of("inception_v3", quick=False),
+        of("resnet_v2_50", quick=False),
+    ],
+    indirect=True,
 )
 def test_smallest_image(model):
     """A network is built for its smallest images, and for none that are smaller."""

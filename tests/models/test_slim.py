@@ -2,6 +2,7 @@
 
 import importlib.metadata
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tf_slim
@@ -35,12 +36,21 @@ def test_keras_batch_norm_is_still_broken(features):
 
 
 def test_repaired_batch_norm(features, recwarn):
-    """With the repairs, tf-slim builds the fused batch norm quietly, with two updates, and no random numbers."""
-    with slim.network_scope(catalog.MODELS[0], training=True, batch_norm_momentum=0.9):
-        outputs = slim.conv2d(features, 5, [1, 1])
-    types = [op.type for op in outputs.graph.get_operations()]
-    assert types.count("FusedBatchNormV3") == 1
+    """With the repairs, tf-slim builds fused batch norms quietly, each with two updates, and no random numbers.
+
+    One of a convolution and one that a base calls itself have the same settings, those of the network.
+    """
+    model = catalog.get("resnet_v2_50")
+    with slim.network_scope(model, training=True, batch_norm_momentum=0.9):
+        outputs = tf_slim.batch_norm(slim.conv2d(features, 5, [1, 1]))
+    operations = outputs.graph.get_operations()
+    types = [op.type for op in operations]
+    norms = [op for op in operations if op.type == "FusedBatchNormV3"]
+    assert [op.get_attr("epsilon") for op in norms] == [np.float32(model.batch_norm.epsilon)] * 2
+    assert [op.get_attr("is_training") for op in norms] == [True, True]
+    gammas = [v.op.name for v in outputs.graph.get_collection("variables") if "gamma" in v.op.name]
+    assert gammas == ["Conv/BatchNorm/gamma", "BatchNorm/gamma"]
     assert not [type for type in types if "Random" in type or "Truncated" in type]
-    assert len(outputs.graph.get_collection(slim.UPDATE_OPS)) == 2
+    assert len(outputs.graph.get_collection(slim.UPDATE_OPS)) == 4
     assert not outputs.graph.get_collection(tf.compat.v1.GraphKeys.UPDATE_OPS)
     assert [str(warning.message) for warning in recwarn] == []

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from checkpoints import assert_same_weights, write_v2
-from stem import RESNET_STEM, STEM, VGG_STEM, stem_in_catalog
+from stem import STEMS, stem_in_catalog
 
 from slimhub.export.checkpoints import restore, synthetic
 from slimhub.export.errors import Problem, RestoreError, SourceError
@@ -261,7 +261,7 @@ def test_variance(write, name):
     assert refusal(reader, shapes, model, allow_unused=True).problems == (expected,)
 
 
-@pytest.mark.parametrize("model", [STEM, RESNET_STEM, VGG_STEM], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", STEMS.values(), ids=STEMS)
 def test_epsilon(model):
     """The epsilon that variances are held to is the one in the graph."""
     with stem_in_catalog():

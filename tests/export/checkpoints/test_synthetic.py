@@ -6,7 +6,7 @@ import tarfile
 import numpy as np
 import pytest
 import tensorflow as tf
-from stem import INCEPTIONS, RESNET_STEM, stem_in_catalog
+from stem import INCEPTIONS, RESNET_STEM, RESNET_V2_STEM, stem_in_catalog
 
 from slimhub.export.checkpoints import synthetic
 from slimhub.models import catalog, network
@@ -107,3 +107,30 @@ def test_like_trained_ones():
         kernel = weights[f"{scope}/weights"].astype(np.float64)[..., alive]
         deviation = kernel.std((0, 1, 2)) / np.sqrt(np.prod(kernel.shape[:3]))
         assert (np.abs(kernel.mean((0, 1, 2))) / deviation).max() > 1, scope
+
+
+def test_batch_norm_of_sums():
+    """A batch norm without a convolution has no dead channels, and betas and gammas as odd as others."""
+    with stem_in_catalog():
+        weights = synthetic.weights(RESNET_V2_STEM)
+    norms = [
+        name.rpartition("/")[0]
+        for name in weights
+        if name.endswith(("preact/gamma", "postnorm/gamma"))
+    ]
+    assert len(norms) == 3
+    for norm in norms:
+        gammas, betas, means, variances = (
+            weights[f"{norm}/{kind}"]
+            for kind in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
+        assert ((variances > 0.7) & (variances < 1.3)).all()
+        assert (gammas < 0).any()
+        assert betas.std() > 0.1
+        assert means.std() > 0.1
+    # The outputs of all blocks add up, so that each is small.
+    last, first = (
+        np.square(weights[f"resnet_v2_stem/block1/unit_1/bottleneck_v2/{layer}/biases"]).mean()
+        for layer in ("conv3", "shortcut")
+    )
+    assert last < first / 10

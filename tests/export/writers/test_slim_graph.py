@@ -9,7 +9,7 @@ from slimhub.models import catalog
 from slimhub.signatures.contract import contract, network
 
 MODELS = {model.name: model for model in (*STEMS.values(), *catalog.MODELS)}
-FAMILIES = (*STEMS, "inception_v1", "inception_v3", "resnet_v1_50", "vgg_16")
+FAMILIES = (*STEMS, "inception_v1", "inception_v3", "resnet_v1_50", "resnet_v2_50", "vgg_16")
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -159,6 +159,7 @@ def test_for_any_image_size(name):
         # Batch norms, kernels with an L2 loss, variables, trainable ones, and numbers in all of them.
         ("inception_v1", (57, 58, 230, 116, 6_633_209)),
         ("inception_v2", (68, 69, 277, 141, 11_199_137)),
+        ("resnet_v2_50", (49, 54, 272, 174, 25_615_849)),
         ("vgg_16", (0, 16, 32, 32, 138_357_544)),
     ],
 )
@@ -174,7 +175,18 @@ def test_counts(name, counts):
     )
 
 
+def test_end_points_of_resnet_v2():
+    """ResNet V2 has the end points that scripts of its modules' users name."""
+    end_points = network.get("resnet_v2_50").end_points
+    scope = "resnet_v2_50"
+    assert end_points[f"{scope}/block1/unit_1/bottleneck_v2/shortcut"].shape == (None, 56, 56, 256)
+    assert end_points[f"{scope}/block4"].shape == (None, 7, 7, 2048)
+    assert end_points[f"{scope}/global_pool"].shape == (None, 1, 1, 2048)
+    assert list(end_points)[-2:] == [f"{scope}/block4", f"{scope}/global_pool"]
+
+
 def test_rescaling():
     """The formula by which images are rescaled has the offset of all channels, or one for each."""
     assert network.get("inception_v1").rescaling == "2 * images - 1"
+    assert network.get("resnet_v2_50").rescaling == "2 * images - 1"
     assert network.get("vgg_16").rescaling == "255 * images - (123.68, 116.78, 103.94)"
