@@ -63,6 +63,7 @@ class Training:
 
 TRAININGS = (
     Training(network="resnet_v1_50", steps=100, rate=0.01),
+    Training(network="resnet_v2_50", steps=100, rate=0.01),
     Training(network="inception_v2", steps=130),
     # Its last pool takes maps of 7 x 7, which images of 193 x 193 are the smallest to give.
     Training(network="inception_v1", steps=60, batch=8, size=193, rate=0.005),

@@ -12,7 +12,7 @@ import numpy as np
 import pkg_resources
 import tensorflow.compat.v1 as tf
 import tf_slim as slim
-from tf_slim.nets import inception, resnet_v1, vgg
+from tf_slim.nets import inception, resnet_v1, resnet_v2, vgg
 
 tf.disable_eager_execution()
 SLIM = pkg_resources.get_distribution("tf-slim").version
@@ -47,6 +47,7 @@ NETWORKS = {
     "inception_v2": (inception.inception_v2, inception.inception_v2_arg_scope, inception_images),
     "inception_v3": (inception_v3, inception.inception_v3_arg_scope, inception_images),
     "resnet_v1_50": (resnet_v1.resnet_v1_50, resnet_v1.resnet_arg_scope, vgg_images),
+    "resnet_v2_50": (resnet_v2.resnet_v2_50, resnet_v2.resnet_arg_scope, inception_images),
     "vgg_16": (vgg.vgg_16, vgg.vgg_arg_scope, vgg_images),
 }
 
