@@ -6,7 +6,10 @@ from slimhub.models.model import Model
 from slimhub.models.published import FROM_SLIM
 from slimhub.models.resnet_v1 import build, resnet
 
-_IDENTITY = "K. He, X. Zhang, S. Ren, J. Sun: Identity Mappings in Deep Residual Networks, 2016, arXiv 1603.05027"
+_IDENTITY = (
+    "K. He, X. Zhang, S. Ren, J. Sun: Identity Mappings in Deep Residual Networks, 2016, "
+    "arXiv 1603.05027"
+)
 
 
 def _build(model: Model, inputs, **arguments):

@@ -225,7 +225,7 @@ def test_training_of_stock_slim(model, checkpoint, images):
     indirect=["model"],
 )
 def test_another_image_size(model, size, map_size, checkpoint, images):
-    """On images of another size, features and logits are the means of stock tf-slim's, which are maps of VGG."""
+    """On images of other sizes, features and logits are the means of stock tf-slim's, maps if it is VGG."""
     batch = images(1, *size)
     graph, built = build(model)
     with restored(graph, checkpoint(model.name)) as session:

@@ -36,7 +36,7 @@ def test_keras_batch_norm_is_still_broken(features):
 
 
 def test_repaired_batch_norm(features, recwarn):
-    """With the repairs, tf-slim builds fused batch norms quietly, each with two updates, and no random numbers.
+    """With the repairs, tf-slim quietly builds fused batch norms, with two updates each and no random numbers.
 
     One of a convolution and one that a base calls itself have the same settings, those of the network.
     """
