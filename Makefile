@@ -36,7 +36,9 @@ check: $(READY)  ## check modules, directories or archives, against their contra
 
 catalog: $(READY)  ## export every module from synthetic weights, and check each: [VERSION=1|3|4|5]
 	$(MAKE) export VERSION=$(or $(VERSION),3) CHECKPOINT=synthetic OUTPUT=build/catalog ARGS=--overwrite
-	$(MAKE) check MODULES="build/catalog/*/imagenet/*/*/$(or $(VERSION),3)"
+	$(if $(filter 4,$(VERSION)),$(MAKE) export VERSION=4 MODEL=inception_v3 CHECKPOINT=synthetic OUTPUT=build/catalog \
+		ARGS="--overwrite --handle_prefix=google/tf2-preview")
+	$(MAKE) check MODULES="build/catalog/*/*/*/*/$(or $(VERSION),3)"
 
 verify-published: $(READY)  ## download all published archives, export, check and use them: [MODEL=...] [IMAGES=...] [SERVER=...] [OUTPUT=...]
 	@$(PY) -c "import skimage" 2>/dev/null || \

@@ -69,7 +69,7 @@ class Model:
       papers: references for the architecture.
       build_base: function that builds the network up to the last feature map; see `BuildBase`.
       scope: variable scope of the whole network.
-      image_size: height and width of the images in training.
+      image_size: default height and width of images.
       min_image_size: smallest height and width that the network accepts.
       input_scale, input_offsets: the network rescales images in [0, 1] to `scale * x - offset`, with one
         offset for all channels, or one for each.
