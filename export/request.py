@@ -192,8 +192,12 @@ def _refuse_unavailable(handle: Handle) -> None:
             )
         name, nearest_name = family
         why, nearest = unavailable.unknown(name), catalog.get(nearest_name)
+    there = dataclasses.replace(
+        handle,
+        prefix=nearest.handle_prefix,
+        model=nearest.name,
+        version=handle.version if handle.version in versions.VERSIONS else max(versions.VERSIONS),
+    )
     raise UsageError(
-        f"{handle} can't be exported. {why} The nearest is "
-        f"{dataclasses.replace(handle, prefix=nearest.handle_prefix, model=nearest.name)}, which has "
-        "weights of its own."
+        f"{handle} can't be exported. {why} The nearest is {there}, which has weights of its own."
     )

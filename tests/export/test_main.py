@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
 
@@ -26,14 +27,35 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("flag", ["--model=vgg", "--handle_prefix=../google", "--labels=absent"])
-def test_usage(tmp_path, flag):
+HANDLE = "--handle=google/imagenet/inception_v1/feature_vector/4"
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        *(
+            ("--version=1", flag)
+            for flag in ("--model=vgg", "--handle_prefix=../google", "--labels=absent")
+        ),
+        # A handle says what these do, too.
+        *(
+            (HANDLE, flag)
+            for flag in ("--version=4", "--model=inception_v1", "--task=feature_vector")
+        ),
+        (HANDLE, "--handle_prefix=me"),
+        ("--overwrite",),
+    ],
+    ids=" ".join,
+)
+def test_usage(tmp_path, flags):
     """Flags that make no sense exit with 2 and one message, and TensorFlow is not waited for."""
-    command = [sys.executable, "-X", "importtime", "-m", "slimhub.export", "--version=1", flag]
+    command = [sys.executable, "-X", "importtime", "-m", "slimhub.export", *flags]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     messages = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
     assert (done.returncode, done.stdout) == (2, "")
-    assert flag.lstrip("-").partition("=")[0] in "\n".join(messages)
+    # The message names the flag; without --version and --handle, these.
+    name = re.split("[-=]+", flags[-1])[1]
+    assert ("version" if name == "overwrite" else name) in "\n".join(messages)
     assert len(messages) <= 3
     assert "slimhub.signatures.contract.contract" in done.stderr
     assert "tensorflow" not in done.stderr
