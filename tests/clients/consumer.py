@@ -75,6 +75,8 @@ def command(
     environment.python()
     # Where programs find `job`; nothing of this process.
     variables = {**os.environ, "PYTHONPATH": str(PROGRAMS), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    # TensorFlow 2 sets it when it is imported, and TensorFlow 1 would behave as TensorFlow 2.
+    variables.pop("TF2_BEHAVIOR", None)
     done = subprocess.run(
         [str(part) for part in (environment.bin / name, *arguments)],
         cwd=cwd,
