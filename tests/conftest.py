@@ -105,12 +105,16 @@ def checkpoint(shared, archives):
 
 
 @pytest.fixture(scope="session")
-def module(shared, archives):
+def module(shared, archives, checkpoint):
     """Return a function that returns the directory of an exported module. Don't write into it."""
 
-    def get(model: str, task: str, version: int) -> Path:
+    def get(model: str, task: str, version: int, *, prefix: str | None = None) -> Path:
         request = ExportRequest(
-            version=version, models=(model,), tasks=(task,), checkpoint=str(archives)
+            version=version,
+            models=(model,),
+            tasks=(task,),
+            checkpoint=str(archives if model in INCEPTIONS else checkpoint(model)),
+            handle_prefix=prefix,
         )
         handle = request.handle(catalog.get(model), task)
 
