@@ -51,7 +51,7 @@ class Slim:
     def outputs(
         self, version: int, batches: Arrays, *, noise: Arrays | None = None
     ) -> dict[str, np.ndarray]:
-        """Every output that a module of that version has in this mode, keyed `batch signature:output`.
+        """Every output that a module of that version has in this mode, keyed `batch signature:output`, or by the call.
 
         Args:
           version: whose contract says which output is which tensor of Slim's.
@@ -135,6 +135,6 @@ class Slim:
             f"{signature.name}:{key}": spec.name
             for mode in promise.modes
             if mode.training == self._training
-            for signature in mode.signatures
+            for signature in mode.applied
             for key, spec in signature.outputs.items()
         }

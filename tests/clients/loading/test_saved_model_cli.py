@@ -1,5 +1,7 @@
 """`saved_model_cli`, which TensorFlow comes with; that of 1.15 stops at the empty tag set."""
 
+import re
+
 import numpy as np
 import pytest
 from clients import consumer
@@ -17,6 +19,16 @@ def cli(environment, row):
         return consumer.command(environment, "saved_model_cli", *arguments)
 
     return run
+
+
+@pytest.mark.client("saved_model_cli", "show --all, of functions")
+def test_show_functions(cli, module, network):
+    """Of version 4, which has no signatures, it shows the functions and their arguments."""
+    shown = cli("show", "--all", "--dir", module(*network, 4), version=4)
+    assert "MetaGraphDef with tag-set: 'serve' contains" in shown
+    assert re.findall(r"Function Name: '(\w+)'", shown) == ["__call__", "serve", "train"]
+    assert shown.count("inputs: TensorSpec(shape=(None, None, None, 3), dtype=tf.float32") == 6
+    assert shown.count("batch_norm_momentum: TensorSpec(shape=(), dtype=tf.float32") == 4
 
 
 @pytest.mark.client("saved_model_cli", "show --all")

@@ -1,4 +1,4 @@
-"""Takes one step of `fit` with a module of version 5 in a `hub.KerasLayer`."""
+"""Takes one step of `fit` with a module in a `hub.KerasLayer`."""
 
 import job
 import numpy as np

@@ -1,4 +1,4 @@
-"""Load a module in the ways that the task names, and apply every signature of every tag set.
+"""Load a module in the ways that the task names, and apply every signature of every tag set, or call it.
 
 Arrays are named `<way> <mode> <batch> <signature>:<output>`; a way is named as in `WAYS`.
 """
@@ -41,6 +41,11 @@ def in_session(tags, mode):
 def call_signatures(module, prefix):
     variables.append(len(module.variables))
     for batch, images in batches.items():
+        if not module.signatures:
+            outputs = module(images, training=False, return_endpoints=True)
+            for key, output in outputs.items():
+                name = "__call__(training=False, return_endpoints=True)"
+                arrays[prefix + batch + " " + name + ":" + key] = output.numpy()
         for name, signature in module.signatures.items():
             if not trains(name):
                 given = inputs(signature.structured_input_signature[1], images)

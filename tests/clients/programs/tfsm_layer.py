@@ -1,4 +1,4 @@
-"""Takes one step of `fit` with a module of version 5 in Keras 3's `TFSMLayer`."""
+"""Takes one step of `fit` with a module in Keras 3's `TFSMLayer`."""
 
 import job
 import keras
@@ -13,7 +13,6 @@ def name(weight):
 
 task, batches = job.read()
 images = batches["first"]
-serving = keras.layers.TFSMLayer(task["module"], call_endpoint="serving_default")
 layer = keras.layers.TFSMLayer(
     task["module"], call_endpoint="serve", call_training_endpoint="train"
 )
@@ -22,8 +21,10 @@ model = keras.Model(inputs, layer(inputs))
 model.compile(keras.optimizers.SGD(task["rate"]), "mse")
 
 arrays = {f"{batch} before": model.predict(found, verbose=0) for batch, found in batches.items()}
-for batch, found in batches.items():
-    [arrays[f"{batch} serving"]] = [output.numpy() for output in serving(found).values()]
+if task["served"]:
+    serving = keras.layers.TFSMLayer(task["module"], call_endpoint="serving_default")
+    for batch, found in batches.items():
+        [arrays[f"{batch} serving"]] = [output.numpy() for output in serving(found).values()]
 arrays.update({f"old {name(weight)}": weight.numpy() for weight in layer.weights})
 zeros = np.zeros(arrays["first before"].shape, np.float32)
 model.fit(images, zeros, batch_size=len(images), verbose=0)

@@ -68,10 +68,12 @@ def test_hub_module(run, row, family, references, noise, network, version):
 @pytest.mark.client("hub.KerasLayer", "networks with residual blocks, and without batch norm")
 @TF2
 @FAMILIES
-def test_keras_layer(run, row, family, references, noise, network):
+@pytest.mark.parametrize("version", [pytest.param(4, marks=pytest.mark.slow), 5])
+def test_keras_layer(run, row, family, references, noise, network, version):
     """Every output is Slim's, there is a momentum if there is batch norm, and a few steps of training help."""
-    batches = noise(network, 5)
-    result = run("family_5", module=family(network.name, TASK, 5), images=batches)
+    batches = noise(network, version)
+    module = family(network.name, TASK, version)
+    result = run("family_keras_layer", module=module, images=batches)
     row.saw(result)
     prefix = f"image_{TASK}:"
     everything = references[network.name].outputs(5, batches)

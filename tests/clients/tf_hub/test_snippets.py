@@ -23,7 +23,7 @@ def of_page(module, url, *, cwd, titles) -> list:
 def pages(module, tmp_path, monkeypatch):
     """A function that gives the snippets of the pages of some versions, whose server runs until the test ends."""
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "fetched"))
-    paths = [module("inception_v1", "feature_vector", version) for version in (1, 3, 5)]
+    paths = [module("inception_v1", "feature_vector", version) for version in (1, 3, 4, 5)]
     root = paths[0].parents[4]
     with hub.serving(root, tmp_path / "home") as server:
 
@@ -62,8 +62,11 @@ def test_tensorflow_1(run, row, pages, family, module, tmp_path):
 @pytest.mark.parametrize("environment", ["tf-oldest", "tf-newest"], indirect=True)
 def test_tensorflow_2(run, row, pages):
     """Those for TensorFlow 2 do so, for inference, with all end points, and for training."""
-    programs = pages(3, 5, titles=["TensorFlow 2", "TensorFlow 2, with all end points", "Keras 2"])
+    programs = pages(
+        3, 4, 5, titles=["TensorFlow 2", "TensorFlow 2, with all end points", "Keras 2"]
+    )
     result = run("snippets", images={}, snippets=programs, names=NAMES)
-    row.version, row.modules = result.facts["version"], [3, 5]
+    row.version, row.modules = result.facts["version"], [3, 4, 5]
     usage = [["features"], ["feature_map"]]
-    assert result.facts["shown"] == [*usage, *usage, ["history"]]
+    fine_tunable = [*usage, ["history"]]
+    assert result.facts["shown"] == [*usage, *fine_tunable, *fine_tunable]

@@ -1,4 +1,4 @@
-"""Applies a module of version 5 in `hub.KerasLayer`, and trains it there for a few steps."""
+"""Applies a module in `hub.KerasLayer`, and trains it there for a few steps."""
 
 import job
 import numpy as np

@@ -1,4 +1,4 @@
-"""Loads a module of version 5 with `hub.load`, and calls it in every way."""
+"""Loads a module with `hub.load`, and calls it in every way."""
 
 import job
 import tensorflow as tf
@@ -18,8 +18,11 @@ arrays["losses"] = [loss().numpy() for loss in module.regularization_losses]
 outputs = module(images, training=True, return_endpoints=True, batch_norm_momentum=task["momentum"])
 arrays.update({f"training {key}": output.numpy() for key, output in outputs.items()})
 arrays.update({f"once {name}": variable.numpy() for name, variable in variables.items()})
-signature = module.signatures[task["signature"]]
-signature(images=tf.constant(images), batch_norm_momentum=tf.constant(task["momentum"]))
+if module.signatures:
+    signature = module.signatures[task["signature"]]
+    signature(images=tf.constant(images), batch_norm_momentum=tf.constant(task["momentum"]))
+else:
+    module(images, True, batch_norm_momentum=task["momentum"])
 arrays.update({f"twice {name}": variable.numpy() for name, variable in variables.items()})
 
 with tf.GradientTape() as tape:

@@ -1,4 +1,4 @@
-"""Modules of version 5 in what trains them: `hub.load`, `hub.KerasLayer`, and Keras 3."""
+"""Modules of versions 4 and 5 in what trains them: `hub.load`, `hub.KerasLayer`, and Keras 3."""
 
 import numpy as np
 import pytest
@@ -8,17 +8,23 @@ from clients.tf_hub.steps import RATE, assert_moved, assert_step
 
 pytestmark = pytest.mark.parametrize("environment", ["tf-oldest", "tf-newest"], indirect=True)
 
+versions = pytest.mark.parametrize("version", [4, 5], scope="module")
+# Programs of `handles` fit version 4 in any case.
+slow_4 = pytest.mark.parametrize(
+    "version", [pytest.param(4, marks=pytest.mark.slow), 5], scope="module"
+)
+
 MOMENTUM = 0.75
 # Keras 3 can't give another.
 DEFAULT_MOMENTUM = 0.99
 
 
 @pytest.fixture(scope="module")
-def given(network, module, batches):
+def given(version, network, module, batches):
     """Return the arguments that every program takes."""
     return {
-        "module": module(*network, 5),
-        "images": batches(5),
+        "module": module(*network, version),
+        "images": batches(version),
         "momentum": MOMENTUM,
         "rate": RATE,
         "signature": f"image_{network[1]}_with_bn_hparams",
@@ -34,9 +40,10 @@ def outputs(slim, network, batches):
 
 
 @pytest.mark.client("hub.load", "calls, training=True, moving averages, losses")
+@versions
 def test_calls(run, given, row, network, slim, outputs, batches):
     """Called, with or without end points, it gives what Slim gives; in training, it moves its averages."""
-    loaded = run("hub_load_5", **given)
+    loaded = run("hub_load_calls", **given)
     row.saw(loaded)
     main, every = outputs
     expected = {f"{batch} call": output for batch, output in main.items()}
@@ -70,6 +77,7 @@ def is_random(key, network):
 
 
 @pytest.mark.client("hub.KerasLayer", "predict, fit, losses, save and load, by a URL of make serve")
+@slow_4
 def test_keras_layer(fetch, given, row, network, slim, outputs, batches):
     """A model predicts and trains as Slim does, with its losses, and is saved."""
     result = fetch("keras_layer_train", **given)
@@ -84,12 +92,14 @@ def test_keras_layer(fetch, given, row, network, slim, outputs, batches):
 
 
 @pytest.mark.client("keras.layers.TFSMLayer", "predict, serving_default, fit")
-def test_tfsm_layer(run, given, row, network, slim, outputs, batches):
-    """A model predicts and trains as Slim does, without its L2 losses; so does `serving_default` predict."""
-    result = run("tfsm_layer", **given)
+@slow_4
+def test_tfsm_layer(run, given, row, version, network, slim, outputs, batches):
+    """A model predicts and trains as Slim does, without its L2 losses; so does `serving_default`, if it has one."""
+    served = version == 5
+    result = run("tfsm_layer", served=served, **given)
     row.saw(result)
     main, _ = outputs
-    for what in ("before", "serving"):
+    for what in ("before", *["serving"] * served):
         row.compare({batch: result.arrays[f"{batch} {what}"] for batch in main}, main)
     assert_fitted(result, row, network, slim, batches, momentum=DEFAULT_MOMENTUM, regularized=False)
 
