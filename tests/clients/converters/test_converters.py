@@ -25,6 +25,8 @@ ONNX = (
 OVC = "ovc {module} --output_model {file}"
 TFLITE = "tflite_convert --saved_model_dir {module} --output_file {file}"
 FLOAT16 = f"python {PROGRAMS}/converters/tflite_float16.py {{module}} {{file}}"
+ONNX_FUNCTION = f"python {PROGRAMS}/converters/onnx_function.py {{module}} {{file}}"
+TFLITE_FUNCTION = f"python {PROGRAMS}/converters/tflite_function.py {{module}} {{file}}"
 JS = "tensorflowjs_converter --signature_name={signature} {module} {file} --input_format="
 SIGNATURE = " --saved_model_signature_key default"
 
@@ -103,16 +105,19 @@ def convert(environment, module, network, tmp_path_factory):
 def check(run, row, slim, network, module, convert, batches):
     """A function that converts a version, and holds what the runtime gives to what Slim gives."""
 
-    def check_outputs(runtime: Runtime, version: int, line: str, *, training=False, half=None):
+    def check_outputs(
+        runtime: Runtime, version: int, line: str, *, output=None, training=False, half=None
+    ):
         rules, path = contract.VERSIONS[version].format, module(*network, version)
-        output = rules.main_output[network[1]]
+        output = output or rules.main_output[network[1]]
         file = convert(version, line, runtime.suffix)
         width = 1001 if network[1] == "classification" else 1024
         job = {"file": str(file), "output": output, "width": width, **runtime.options}
         result = run(f"converters/{runtime.program}", module=path, images=batches, **job)
         row.saw(result)
-        outputs = slim(*network, training=training).outputs(version, batches)
-        expected = {name: outputs[f"{name} {rules.main}:{output}"] for name in batches}
+        # The main output, which is that of every version.
+        outputs = slim(*network, training=training).outputs(3, batches)
+        expected = {name: outputs[f"{name} default:default"] for name in batches}
         if half is None:
             row.compare(result.arrays, expected)
         else:
@@ -141,6 +146,17 @@ def test_version_5(check, runtime, line, more):
     """A converted version 5 gives Slim's outputs, by the contract's name if the format keeps names."""
     outputs, output = check(runtime, 5, line)
     assert outputs == ["Identity:0" if runtime.program == "tensorflowjs_predict" else output]
+
+
+# What the output is called.
+@cases(
+    ("ONNX Runtime", "tf2onnx of the function serve", ONNX_FUNCTION, "Identity:0"),
+    ("TFLite", "TFLiteConverter.from_concrete_functions", TFLITE_FUNCTION, "output_0"),
+)
+def test_version_4(check, runtime, line, more):
+    """Of version 4, which has no signatures, converters take the function for inference."""
+    outputs, output = check(runtime, 4, line, output=more)
+    assert outputs == [output]
 
 
 # The most that the file of weights has of their bytes.
