@@ -1,0 +1,188 @@
+"""A module of slimhub as a layer of Keras 3."""
+
+import contextlib
+import difflib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from slimhub.keras import network, sources
+from slimhub.keras.network import Network
+from slimhub.signatures.contract.network import MOVING_AVERAGES
+from slimhub.signatures.module.module import Module
+
+
+@keras.saving.register_keras_serializable(package="slimhub")
+class ModuleLayer(keras.layers.Layer):
+    """A module of version 5 or 4 as a layer.
+
+    It takes float32 images `[batch, height, width, 3]`, RGB in [0, 1], and returns float32 logits
+    `[batch, classes]` or feature vectors `[batch, features]`, whichever the module is for.
+
+    Its variables are Keras' own, with Slim's names, so any optimizer trains them. It computes in float32
+    under any policy: images are cast to float32, and outputs to the policy's compute dtype.
+
+    In training (`training=True`, as in `fit`), batch norm uses the statistics of the batch and moves its
+    moving averages, and dropout is active. A layer that is not trainable is always at inference, as
+    Keras' own BatchNormalization is: nothing in it changes.
+
+    A model that has it is saved with the network and its weights, and is loaded without the module. A layer that was
+    made from a configuration alone, as by `keras.models.clone_model`, has the weights of the module if it
+    is still where it was, and else NaN until it is given others.
+
+    Args:
+      path: directory of the module, its archive (.tar.gz), or the http(s) URL of one or the other.
+      trainable: whether the layer is trained.
+      batch_norm_momentum: by which moving averages are multiplied in training, in [0, 1]. Networks
+        without batch norm ignore it.
+      endpoints: keys of end points, such as `InceptionV1/Mixed_4e`. With these, the layer returns a
+        dictionary of them and of the output, `default`.
+      l2_losses: whether `losses` has the L2 losses of the module's kernels, while the layer is trainable.
+      **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+      UnreadableError: there is no such module, it was changed, or it is of version 1 or 3.
+      ValueError: an end point or the momentum makes no sense.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        trainable: bool = False,
+        batch_norm_momentum: float = 0.99,
+        endpoints: Iterable[str] | None = None,
+        l2_losses: bool = True,
+        **kwargs,
+    ):
+        # Of a configuration, `network` stands for the module.
+        saved = kwargs.pop("network", None)
+        super().__init__(trainable=trainable, autocast=False, **kwargs)
+        if not 0 <= batch_norm_momentum <= 1:
+            raise ValueError(f"batch_norm_momentum: expected 0 to 1, got {batch_norm_momentum}")
+        self._source = os.fspath(path)
+        self.batch_norm_momentum, self.l2_losses = batch_norm_momentum, l2_losses
+        self.endpoints = None if endpoints is None else tuple(endpoints)
+        if saved is None:
+            with sources.opened(self._source) as module:
+                self._create(network.read(module), module.read_variable)
+        else:
+            found = Network.from_config(saved)
+            self._create(found, _values(found, self._source))
+
+    def _create(self, found: Network, values: Callable[[str], np.ndarray]) -> None:
+        """Make the variables, of the values that a function returns for their names."""
+        for key in self.endpoints or ():
+            if key not in found.outputs:
+                nearest = difflib.get_close_matches(key, found.outputs, n=3)
+                raise ValueError(
+                    f"endpoints: {found.handle} has no {key}; the nearest are {', '.join(nearest)}"
+                )
+        self._network = found
+        self._seeds = keras.random.SeedGenerator() if found.contract.random_in_training else None
+        # Sorted, as in the module.
+        names = sorted(found.contract.variables)
+        self._by_name = {name: self._variable(name, values(name)) for name in names}
+        self.built = True
+
+    def _variable(self, name: str, value: np.ndarray) -> keras.Variable:
+        record = self._network.contract.variables[name]
+        average = name.endswith(MOVING_AVERAGES)
+        *scopes, last = name.split("/")
+        with contextlib.ExitStack() as stack:
+            for scope in (self.name, *scopes):
+                stack.enter_context(keras.name_scope(scope))
+            variable = keras.Variable(
+                value,
+                trainable=record.trainable,
+                dtype="float32",
+                autocast=False,
+                aggregation="mean" if average else "none",
+                name=last,
+            )
+        if record.regularized and self.l2_losses:
+            # Keras' L2 is without the half.
+            variable.regularizer = keras.regularizers.L2(self._network.contract.weight_decay / 2)
+        return variable
+
+    def call(self, inputs, training: bool | None = None):
+        """Apply the network; see the class."""
+        found, training = self._network, bool(training) and self.trainable
+        outputs = found.outputs
+        keys = ["default", *(self.endpoints or ())]
+        arguments = {"images": tf.cast(inputs, tf.float32)}
+        if found.takes_momentum:
+            arguments["batch_norm_momentum"] = tf.constant(self.batch_norm_momentum, tf.float32)
+        function = found.training if training else found.inference
+        tensors = function.run(
+            arguments,
+            fetches=[outputs[key] for key in keys],
+            read=lambda name: tf.convert_to_tensor(self._by_name[name].value),
+            update=lambda name, delta: self._by_name[name].assign_sub(delta),
+            draw=lambda shape: keras.random.uniform(shape, dtype="float32", seed=self._seeds),
+        )
+        results = {
+            key: tf.cast(tensor, self.compute_dtype)
+            for key, tensor in zip(keys, tensors, strict=True)
+        }
+        return results["default"] if self.endpoints is None else results
+
+    def save_checkpoint(self, path: str | os.PathLike, head: keras.layers.Dense | None = None) -> None:
+        """Write the weights as a checkpoint of TensorFlow, with Slim's names, which `slimhub-export` takes.
+
+        Args:
+          path: prefix of the checkpoint's files, `--checkpoint`; its directory must exist.
+          head: a Dense layer on the feature vectors, which becomes the classification layer of a module for
+            classification; not for modules that have one.
+
+        Raises:
+          ValueError: the head doesn't fit.
+          tf.errors.OpError: the files can't be written.
+        """
+        weights = {name: np.asarray(variable) for name, variable in self._by_name.items()}
+        if head is not None:
+            weights |= self._head(head)
+        names = sorted(weights)
+        tf.raw_ops.SaveV2(
+            prefix=os.fspath(path),
+            tensor_names=names,
+            shape_and_slices=[""] * len(names),
+            tensors=[tf.convert_to_tensor(weights[name]) for name in names],
+        )
+
+    def _head(self, head: keras.layers.Dense) -> Mapping[str, np.ndarray]:
+        [_, features] = self._network.contract.feature_vector.shape
+        scope = self._network.head
+        kernel = np.asarray(head.kernel)
+        if scope is None or self._network.contract.logits is not None:
+            raise ValueError(f"head: {self._network.handle} can't have another one")
+        if kernel.shape[0] != features or head.bias is None:
+            raise ValueError(
+                f"head: expected a Dense layer with a bias on {features} features, got a kernel of {kernel.shape}"
+            )
+        return {f"{scope}/weights": kernel[None, None], f"{scope}/biases": np.asarray(head.bias)}
+
+    def get_config(self) -> dict:
+        """Return the arguments, and the network as text."""
+        return {
+            **super().get_config(),
+            "path": self._source,
+            "trainable": self.trainable,
+            "batch_norm_momentum": self.batch_norm_momentum,
+            "endpoints": None if self.endpoints is None else list(self.endpoints),
+            "l2_losses": self.l2_losses,
+            "network": self._network.to_config(),
+        }
+
+
+def _values(found: Network, path: str) -> Callable[[str], np.ndarray]:
+    """Return a function that returns the value of a variable: the module's if it is there, else NaN."""
+    if os.path.isdir(path):
+        module = Module(Path(path))
+        if module.provenance.handle == found.handle:
+            return module.read_variable
+    variables = found.contract.variables
+    return lambda name: np.full(variables[name].shape, np.nan, np.float32)
