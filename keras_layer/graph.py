@@ -87,8 +87,10 @@ def _find(results: Mapping[str, tf.Tensor | tuple], tensor: str) -> tf.Tensor:
     """Return a tensor by its name in a function: that of an argument, or `operation:output:number`."""
     operation, *output = tensor.split(":")
     result = results[operation]
-    # Operations of several outputs give tuples with names; the first is the one that has none.
-    return getattr(result, output[0]) if isinstance(result, tuple) and output else result
+    if isinstance(result, tuple):
+        # An operation of several outputs, which have names; without one, it is the first.
+        return getattr(result, output[0]) if output else result[0]
+    return result
 
 
 def _run(node: node_def_pb2.NodeDef, inputs: list[tf.Tensor]) -> tf.Tensor | tuple:

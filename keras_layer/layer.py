@@ -13,6 +13,7 @@ import tensorflow as tf
 from slimhub.keras import network, sources
 from slimhub.keras.network import Network
 from slimhub.signatures.contract.network import MOVING_AVERAGES
+from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module
 
 
@@ -30,9 +31,9 @@ class ModuleLayer(keras.layers.Layer):
     moving averages, and dropout is active. A layer that is not trainable is always at inference, as
     Keras' own BatchNormalization is: nothing in it changes.
 
-    A model that has it is saved with the network and its weights, and is loaded without the module. A layer that was
-    made from a configuration alone, as by `keras.models.clone_model`, has the weights of the module if it
-    is still where it was, and else NaN until it is given others.
+    A model that has it is saved with the network and its weights, and is loaded without the module. A layer
+    that is made from a configuration alone, as by `keras.models.clone_model`, has the weights of the module
+    if that is still where it was; if not, it must be given others before it is used.
 
     Args:
       path: directory of the module, its archive (.tar.gz), or the http(s) URL of one or the other.
@@ -69,9 +70,14 @@ class ModuleLayer(keras.layers.Layer):
         if saved is None:
             with sources.opened(self._source) as module:
                 self._create(network.read(module), module.read_variable)
+            self._missing = False
         else:
             found = Network.from_config(saved)
-            self._create(found, _values(found, self._source))
+            values = _values(found, self._source)
+            # ReLU would hide that they are NaN.
+            self._missing = values is None
+            shapes = {name: variable.shape for name, variable in found.contract.variables.items()}
+            self._create(found, values or (lambda name: np.full(shapes[name], np.nan, np.float32)))
 
     def _create(self, found: Network, values: Callable[[str], np.ndarray]) -> None:
         """Make the variables, of the values that a function returns for their names."""
@@ -86,6 +92,10 @@ class ModuleLayer(keras.layers.Layer):
         # Sorted, as in the module.
         names = sorted(found.contract.variables)
         self._by_name = {name: self._variable(name, values(name)) for name in names}
+        if not self.trainable:
+            # Only now: Keras has taken note of those that the layer trains while it is trainable.
+            for variable in self._by_name.values():
+                variable.trainable = False
         self.built = True
 
     def _variable(self, name: str, value: np.ndarray) -> keras.Variable:
@@ -100,8 +110,9 @@ class ModuleLayer(keras.layers.Layer):
                 trainable=record.trainable,
                 dtype="float32",
                 autocast=False,
-                aggregation="mean" if average else "none",
                 name=last,
+                # Under a distribution strategy, each replica moves averages by its own batch.
+                **({"aggregation": "mean"} if average else {}),
             )
         if record.regularized and self.l2_losses:
             # Keras' L2 is without the half.
@@ -111,6 +122,7 @@ class ModuleLayer(keras.layers.Layer):
     def call(self, inputs, training: bool | None = None):
         """Apply the network; see the class."""
         found, training = self._network, bool(training) and self.trainable
+        self._refuse_missing()
         outputs = found.outputs
         keys = ["default", *(self.endpoints or ())]
         arguments = {"images": tf.cast(inputs, tf.float32)}
@@ -130,7 +142,29 @@ class ModuleLayer(keras.layers.Layer):
         }
         return results["default"] if self.endpoints is None else results
 
-    def save_checkpoint(self, path: str | os.PathLike, head: keras.layers.Dense | None = None) -> None:
+    def compute_output_spec(self, *args, **kwargs):
+        """Return the shapes and dtypes of the outputs; it needs no weights."""
+        missing, self._missing = self._missing, False
+        try:
+            return super().compute_output_spec(*args, **kwargs)
+        finally:
+            self._missing = missing
+
+    def _refuse_missing(self) -> None:
+        """Raise `ValueError` if the layer was made without weights, and has not been given any."""
+        if self._missing:
+            with tf.init_scope():
+                variable = next(iter(self._by_name.values()))
+                self._missing = bool(np.isnan(variable.numpy()).all())
+        if self._missing:
+            raise ValueError(
+                f"{self.name} has no weights: {self._network.handle} is not at {self._source}, and no others "
+                "were loaded"
+            )
+
+    def save_checkpoint(
+        self, path: str | os.PathLike, head: keras.layers.Dense | None = None
+    ) -> None:
         """Write the weights as a checkpoint of TensorFlow, with Slim's names, which `slimhub-export` takes.
 
         Args:
@@ -142,7 +176,7 @@ class ModuleLayer(keras.layers.Layer):
           ValueError: the head doesn't fit.
           tf.errors.OpError: the files can't be written.
         """
-        weights = {name: np.asarray(variable) for name, variable in self._by_name.items()}
+        weights = {name: variable.numpy() for name, variable in self._by_name.items()}
         if head is not None:
             weights |= self._head(head)
         names = sorted(weights)
@@ -156,14 +190,14 @@ class ModuleLayer(keras.layers.Layer):
     def _head(self, head: keras.layers.Dense) -> Mapping[str, np.ndarray]:
         [_, features] = self._network.contract.feature_vector.shape
         scope = self._network.head
-        kernel = np.asarray(head.kernel)
+        kernel = head.kernel.numpy()
         if scope is None or self._network.contract.logits is not None:
             raise ValueError(f"head: {self._network.handle} can't have another one")
         if kernel.shape[0] != features or head.bias is None:
             raise ValueError(
                 f"head: expected a Dense layer with a bias on {features} features, got a kernel of {kernel.shape}"
             )
-        return {f"{scope}/weights": kernel[None, None], f"{scope}/biases": np.asarray(head.bias)}
+        return {f"{scope}/weights": kernel[None, None], f"{scope}/biases": head.bias.numpy()}
 
     def get_config(self) -> dict:
         """Return the arguments, and the network as text."""
@@ -178,11 +212,11 @@ class ModuleLayer(keras.layers.Layer):
         }
 
 
-def _values(found: Network, path: str) -> Callable[[str], np.ndarray]:
-    """Return a function that returns the value of a variable: the module's if it is there, else NaN."""
-    if os.path.isdir(path):
-        module = Module(Path(path))
-        if module.provenance.handle == found.handle:
-            return module.read_variable
-    variables = found.contract.variables
-    return lambda name: np.full(variables[name].shape, np.nan, np.float32)
+def _values(found: Network, path: str) -> Callable[[str], np.ndarray] | None:
+    """Return a function that reads a variable of the module; None if it isn't in that directory."""
+    module = Module(Path(path))
+    try:
+        same = os.path.isdir(path) and network.read(module).handle == found.handle
+    except UnreadableError:
+        return None
+    return module.read_variable if same else None

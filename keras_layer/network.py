@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from tensorflow.core.framework import function_pb2
 
 from slimhub.keras.graph import FunctionGraph
-from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.contract import network
+from slimhub.signatures.contract.contract import Contract
 from slimhub.signatures.contract.network import NetworkContract
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module

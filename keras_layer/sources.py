@@ -23,15 +23,13 @@ def opened(path: str) -> Iterator[Module]:
     """Yield the module at a path or a URL; what is downloaded or unpacked is there until the block ends.
 
     Raises:
-      UnreadableError: there is nothing that could be a module; names `path`.
+      UnreadableError: there is nothing that could be a module, or the block raised this; names `path`.
     """
     with contextlib.ExitStack() as stack:
         try:
-            module = _module(path, stack)
-            _ = module.files
+            yield _module(path, stack)
         except (OSError, UnreadableError) as error:
             raise UnreadableError(f"{path}: {error}") from error
-        yield module
 
 
 def _module(path: str, stack: contextlib.ExitStack) -> Module:
