@@ -61,12 +61,14 @@ def test_clone_without_module(tuned, images):
     )
 
 
-def test_save_weights(tuned, stem, images, tmp_path, classifier):
+def test_save_weights(tuned, stem, images, tmp_path, classifier, fit):
     """Weights alone are saved and loaded, too."""
     model, _, _ = tuned
     model.save_weights(tmp_path / "model.weights.h5")
     layer = ModuleLayer(stem / "5", trainable=True, endpoints=["InceptionV1/Conv2d_2c_3x3"])
-    other = classifier(layer)
+    other = classifier(layer, keras.optimizers.Adam(1e-3))
+    # An optimizer has nothing to load into before its first step.
+    fit(other, steps=1)
     other.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_allclose(
         other.predict(images(4, 32), verbose=0),
