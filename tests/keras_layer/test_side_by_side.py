@@ -109,7 +109,7 @@ def averages(layer):
 @pytest.mark.parametrize(
     ("make", "moves"), [(module_layer, False), (tfsm_layer, True), (keras_layer, False)]
 )
-def test_frozen(stem, images, make, moves):
+def test_freezing(stem, images, make, moves):
     """What is frozen by `trainable = False` stays, but the moving averages of a `TFSMLayer`."""
     library, layer = make(str(stem / "5"))
     layer.trainable = False
@@ -146,3 +146,22 @@ def test_gradients_of_maps(stem, images, make, has):
         outputs = layer(tf.constant(images(1, 32)))
         score = tf.reduce_sum(outputs["default"])
     assert (tape.gradient(score, outputs[key]) is not None) == has
+
+
+# Keras' own, of arrays that it saves.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize(
+    ("make", "is_loaded"), [(module_layer, True), (tfsm_layer, False), (keras_layer, False)]
+)
+def test_safe_mode(stem, images, tmp_path, make, is_loaded):
+    """A model in the format `.keras` is loaded as it is, without a word on what it may run, only with ours."""
+    library, layer = make(str(stem / "5"))
+    model = model_of(library, layer, library.optimizers.SGD(1e-4))
+    model.save(tmp_path / "model.keras")
+    if is_loaded:
+        loaded = library.models.load_model(tmp_path / "model.keras")
+        expected = model.predict(images(2, 32), verbose=0)
+        np.testing.assert_array_equal(loaded.predict(images(2, 32), verbose=0), expected)
+    else:
+        with pytest.raises((TypeError, ValueError)):
+            library.models.load_model(tmp_path / "model.keras")
