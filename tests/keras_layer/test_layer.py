@@ -22,9 +22,9 @@ MODULES = [
 
 def values(layer) -> dict[str, np.ndarray]:
     """Return the variables of a layer by Slim's names."""
-    paths = [variable.path.split("/", 1)[1] for variable in layer.variables]
-    arrays = {name: variable.numpy() for name, variable in zip(paths, layer.variables, strict=True)}
-    return {name: array for name, array in arrays.items() if "seed_generator" not in name}
+    named = {variable.path.partition("/")[2]: variable for variable in layer.variables}
+    # The state of random numbers is not float32.
+    return {name: one.numpy() for name, one in named.items() if one.dtype == "float32"}
 
 
 def moved(layer, before) -> set[str]:
