@@ -2,7 +2,7 @@
 
 Usage: python -m slimhub.export.demo [flags]
 
-Of version 5, a feature vector is also fine-tuned: a few steps on images of discs and squares.
+Feature vectors of versions 4 and 5 are also fine-tuned: a few steps on images of discs and squares.
 
 Exit codes: those of slimhub.export.
 

@@ -1,4 +1,4 @@
-"""Write version 5: a TF2 SavedModel that can be called, and so be fine-tuned.
+"""Write versions 4 and 5: a TF2 SavedModel that can be called, and so be fine-tuned.
 
 TensorFlow 2 loads it as an object:
 
@@ -18,7 +18,7 @@ TensorFlow 2 loads it as an object:
     obj.labels.asset_path
         The file that names the classes, if the module has one.
 
-Signatures have the tag `serve`. Those named `..._with_bn_hparams` run in training mode, as the tag
+Signatures, which version 4 has none of, have the tag `serve`. Those named `..._with_bn_hparams` run in training mode, as the tag
 set {"train"} of version 3, so APPLYING THEM CHANGES THE MOVING AVERAGES. All others are for inference
 and change nothing.
 
