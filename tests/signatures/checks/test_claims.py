@@ -9,6 +9,7 @@ from stem import STEM, broken_copy
 from surgery import BETA
 
 from slimhub.signatures.checks import conformance
+from slimhub.signatures.checks.expectation import Expectation
 from slimhub.signatures.contract import contract, formats, network
 from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module.module import Module
@@ -120,3 +121,16 @@ def test_other_version(stem):
     }
     fields = [problem.split(": ")[0] for problem in found["provenance"]]
     assert fields == ["version", "network.end_points"]
+
+
+@pytest.mark.parametrize(("version", "claimed"), [(5, 4), (4, 5)])
+def test_signatures(stem, tmp_path, version, claimed):
+    """Versions 4 and 5 differ in their signatures alone; a drop-in may have more of them, not fewer."""
+    handle = f"google/imagenet/stem/feature_vector/{claimed}"
+    record = {"version": claimed, "contract": claimed, "handle": handle}
+    claims = broken_copy(
+        stem / str(version), tmp_path / str(claimed), lambda m: m.record.update(record)
+    )
+    assert "signature-names" in problems(claims)
+    as_drop_in = problems(claims, expectation=Expectation(like=handle))
+    assert "signature-names" in as_drop_in if claimed == 5 else not as_drop_in
