@@ -15,6 +15,7 @@ from slimhub.keras.network import Network
 from slimhub.signatures.contract.network import MOVING_AVERAGES
 from slimhub.signatures.module.directory import UnreadableError
 from slimhub.signatures.module.module import Module
+from slimhub.support import tf_checkpoint
 
 
 @keras.saving.register_keras_serializable(package="slimhub")
@@ -179,13 +180,7 @@ class ModuleLayer(keras.layers.Layer):
         weights = {name: variable.numpy() for name, variable in self._by_name.items()}
         if head is not None:
             weights |= self._head(head)
-        names = sorted(weights)
-        tf.raw_ops.SaveV2(
-            prefix=os.fspath(path),
-            tensor_names=names,
-            shape_and_slices=[""] * len(names),
-            tensors=[tf.convert_to_tensor(weights[name]) for name in names],
-        )
+        tf_checkpoint.write(path, weights)
 
     def _head(self, head: keras.layers.Dense) -> Mapping[str, np.ndarray]:
         [_, features] = self._network.contract.feature_vector.shape

@@ -22,6 +22,7 @@ from slimhub.export.writers import slim_graph
 from slimhub.signatures.contract import contract, formats
 from slimhub.signatures.contract.network import TensorSpec
 from slimhub.signatures.module import hub_protos
+from slimhub.support import tf_checkpoint
 
 GraphKeys = tf.compat.v1.GraphKeys
 
@@ -51,14 +52,7 @@ def write(
     marker = hub_protos.ModuleDef(format=hub_protos.FORMAT_V3)
     (directory / formats.FORMAT_MARKER).write_bytes(marker.SerializeToString())
     (directory / "variables").mkdir()
-    names = sorted(weights)
-    tf.raw_ops.SaveV2(
-        prefix=str(directory / "variables" / "variables"),
-        tensor_names=names,
-        shape_and_slices=[""] * len(names),
-        # Converted one by one: the operation would copy all arrays at once.
-        tensors=[tf.convert_to_tensor(weights[name]) for name in names],
-    )
+    tf_checkpoint.write(directory / "variables" / "variables", weights)
 
 
 def _meta_graph(
